@@ -1,0 +1,1 @@
+"""The command line: one function a command, whatever is slow to import inside it."""

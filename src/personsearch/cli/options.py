@@ -1,0 +1,57 @@
+"""The options that several commands share, so that the same word means the same everywhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from personsearch.cli.output import Format
+
+
+class ProgressKind(StrEnum):
+    """How a long job says how far it is."""
+
+    AUTO = "auto"
+    BAR = "bar"
+    PLAIN = "plain"
+    NONE = "none"
+
+
+class DatasetName(StrEnum):
+    """The layouts of data sets that can be read."""
+
+    CUHK_SYSU = "cuhk-sysu"
+    SYNTHETIC = "synthetic"
+
+
+ModelOption = Annotated[
+    Path, typer.Option("--model", "-m", help="Folder of the model, as `train` wrote it.", show_default=False)
+]
+GalleryOption = Annotated[
+    Path, typer.Option("--gallery", "-g", help="Folder of the gallery.", show_default=False)
+]
+DatasetOption = Annotated[
+    DatasetName, typer.Option("--dataset", help="Layout of the data set.", case_sensitive=False)
+]
+RootOption = Annotated[Path, typer.Option("--root", help="Folder of the data set.", show_default=False)]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0 or mps.")]
+ProgressOption = Annotated[
+    ProgressKind,
+    typer.Option(
+        "--progress", help="On standard error: a bar, plain lines, or nothing.", case_sensitive=False
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format jsonl.")]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--format",
+        help="How results are written. Default: table on a terminal, jsonl in a pipe.",
+        case_sensitive=False,
+        show_default=False,
+    ),
+]
+NullOption = Annotated[bool, typer.Option("--null", "-0", help="End paths with NUL, for xargs -0.")]

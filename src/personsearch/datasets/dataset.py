@@ -1,0 +1,49 @@
+"""What a data set has to answer: its scenes, and the searches of its protocols."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from personsearch.types import Scene, Trials
+
+Split = Literal["train", "test"]
+Subset = Literal["occlusion", "low-resolution"]
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Annotated pictures in a train and a test half, and the searches made in the test half.
+
+    Identities are renumbered by the reader and by nobody else: training people are
+    ``0..C-1``, test people the index ``0..Q-1`` of their query, everybody without a name
+    ``UNLABELLED``. The two halves share no person, so the numbers of one mean nothing in
+    the other. Files are read when they are needed, not before.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the data set is called."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The folder it lies in."""
+        ...
+
+    @property
+    def gallery_sizes(self) -> tuple[int, ...]:
+        """Sizes of the gallery protocols that are on disk, smallest first."""
+        ...
+
+    def scenes(self, split: Split) -> tuple[Scene, ...]:
+        """Every annotated picture of one half, in the order of the annotation."""
+        ...
+
+    def trials(self, gallery_size: int = 100) -> Trials:
+        """The searches with galleries of ``gallery_size`` pictures."""
+        ...
+
+    def subset_trials(self, subset: Subset) -> Trials:
+        """The searches for people who are hard to see: occluded, or small."""
+        ...

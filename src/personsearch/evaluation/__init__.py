@@ -1,0 +1,1 @@
+"""Trials x detections -> numbers: pure functions, the same for every data set and every searcher."""

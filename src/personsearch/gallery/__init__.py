@@ -1,0 +1,1 @@
+"""People already seen, on disk, and finding one of them."""

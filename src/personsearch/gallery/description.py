@@ -1,0 +1,178 @@
+"""``gallery.json``: what a gallery is, and which model's embeddings it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+from personsearch.errors import InputError, ModelMismatch, PersonSearchError
+from personsearch.files import write_json
+from personsearch.ranking.calibration import Calibration
+from personsearch.types import Similarity
+
+FORMAT = 1
+"""Version of the gallery folder that this module writes, and the newest that it reads."""
+
+DESCRIPTION = "gallery.json"
+CALIBRATION = "calibration.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A folder that pictures were indexed from; the ledger's paths are relative to it.
+
+    Attributes:
+        number: what the ledger calls it.
+        root: the folder, absolute.
+        beside: the folder as seen from the gallery's, where there is such a path. If ``root``
+            is gone, pictures are looked for there: gallery and pictures can be moved together.
+    """
+
+    number: int
+    root: Path
+    beside: str | None = None
+
+    def folder(self, gallery: Path) -> Path:
+        """Where the pictures are now."""
+        if not self.root.is_dir() and self.beside is not None:
+            moved = (gallery / self.beside).resolve()
+            if moved.is_dir():
+                return moved
+        return self.root
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """The content of ``gallery.json``.
+
+    Attributes:
+        fingerprint, dim, similarity: of the model that described everybody in the gallery.
+        created: ISO 8601, UTC.
+        sources: the folders indexed; ``sources[i].number == i``.
+    """
+
+    fingerprint: str
+    dim: int
+    similarity: Similarity
+    created: str
+    sources: tuple[Source, ...] = ()
+
+    def check_model(self, fingerprint: str, gallery: Path) -> None:
+        """Raise ModelMismatch unless ``fingerprint`` is that of the gallery's own model."""
+        if fingerprint != self.fingerprint:
+            raise ModelMismatch(
+                f"{gallery} holds people described by model {self.fingerprint[:12]}, not by {fingerprint[:12]}",
+                hint="use the model that made this gallery, or index the pictures into another gallery",
+            )
+
+    def with_source(self, root: Path, gallery: Path) -> Description:
+        """The same with ``root`` among its sources (in the place of one that was moved there)."""
+        source = Source(number=len(self.sources), root=root, beside=_beside(root, gallery))
+        for known in self.sources:
+            if known.folder(gallery) == root:
+                source = replace(source, number=known.number)
+        others = list(self.sources)
+        others[source.number : source.number + 1] = [source]
+        return replace(self, sources=tuple(others))
+
+    def write(self, gallery: Path) -> None:
+        """Write ``gallery.json``, all or nothing."""
+        sources = [{"root": str(source.root), "beside": source.beside} for source in self.sources]
+        value = {
+            "schema": f"personsearch.gallery/{FORMAT}",
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "dim": self.dim,
+            "similarity": self.similarity,
+            "created": self.created,
+            "sources": sources,
+        }
+        write_json(gallery / DESCRIPTION, value)
+
+
+def new_description(fingerprint: str, dim: int, similarity: Similarity) -> Description:
+    """The description of an empty gallery made now."""
+    if not fingerprint or dim < 1 or similarity not in get_args(Similarity):
+        raise ValueError(f"not a model: fingerprint {fingerprint!r}, dim {dim}, similarity {similarity!r}")
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Description(fingerprint=fingerprint, dim=dim, similarity=similarity, created=created)
+
+
+def read_description(gallery: Path) -> Description:
+    """What ``gallery`` says of itself.
+
+    Raises:
+        InputError: there is no gallery, or its description is not one.
+        PersonSearchError: a newer version of personsearch made it.
+    """
+    path = gallery / DESCRIPTION
+    if not path.is_file():
+        raise InputError(
+            f"{gallery} is not a gallery: it has no {DESCRIPTION}",
+            hint="make one with: personsearch index FOLDER --gallery DIR",
+        )
+    value = _read_json(path)
+    version = value.get("format")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise _not_one(path, "it does not say its format version")
+    if version > FORMAT:
+        raise PersonSearchError(
+            f"{gallery} has format version {version}, but this personsearch reads up to {FORMAT}",
+            hint="update personsearch: pip install --upgrade personsearch",
+        )
+    try:
+        sources = tuple(
+            Source(number=number, root=Path(item["root"]), beside=item["beside"])
+            for number, item in enumerate(value["sources"])
+        )
+        description = Description(
+            fingerprint=value["fingerprint"],
+            dim=value["dim"],
+            similarity=value["similarity"],
+            created=value["created"],
+            sources=sources,
+        )
+    except (KeyError, TypeError) as error:
+        raise _not_one(path, f"{type(error).__name__} at {error}") from error
+    if description.similarity not in get_args(Similarity) or not isinstance(description.dim, int):
+        raise _not_one(path, "dim or similarity is not a possible one")
+    return description
+
+
+def write_calibration(gallery: Path, calibration: Calibration) -> None:
+    """Keep the model's calibration with the people it described."""
+    write_json(gallery / CALIBRATION, calibration.to_json())
+
+
+def read_calibration(gallery: Path) -> Calibration | None:
+    """The calibration kept with the gallery, if there is one."""
+    path = gallery / CALIBRATION
+    return Calibration.from_json(_read_json(path)) if path.is_file() else None
+
+
+def _beside(root: Path, gallery: Path) -> str | None:
+    """``root`` as seen from ``gallery``; None between two drives of Windows."""
+    try:
+        return Path(os.path.relpath(root, gallery)).as_posix()
+    except ValueError:
+        return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint="make the file readable") from error
+    except (ValueError, RecursionError) as error:
+        raise _not_one(path, "it is not JSON") from error
+    if not isinstance(value, dict):
+        raise _not_one(path, "it is not a JSON object")
+    return value
+
+
+def _not_one(path: Path, why: str) -> InputError:
+    return InputError(f"{path} is damaged: {why}", hint="restore it from a copy, or index into a new gallery")

@@ -1,0 +1,137 @@
+"""LanceDB behind a small face: whole batches, on disk when we say so, errors in one line.
+
+The only module that imports LanceDB, and only when a table is opened. LanceDB commits a
+batch by renaming one small file, so a killed process leaves a whole batch or none; but it
+never asks the system to put anything on the disk (measured: no fsync), so a power cut could
+take back what was acknowledged. Every change here ends with an fsync of the files it made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from personsearch.errors import PersonSearchError
+from personsearch.files import disk_errors, sync_folder
+
+_KEEP = timedelta(hours=1)
+"""How long superseded versions stay for readers that are in the middle of one."""
+
+_AT_A_TIME = 4096
+"""Numbers in one condition of a deletion."""
+
+
+class Table:
+    """One table of a gallery.
+
+    Args:
+        folder: the gallery.
+        name: the table's; its files are in ``folder/NAME.lance``.
+        schema: of its rows.
+        create: make it, empty; it must not exist yet.
+    """
+
+    def __init__(self, folder: Path, name: str, schema: pa.Schema, *, create: bool = False) -> None:
+        self.files = folder / f"{name}.lance"
+        self.schema = schema
+        with self._one_line_errors():
+            import lancedb
+
+            database = lancedb.connect(str(folder))
+            if create:
+                self._table: Any = database.create_table(name, schema=schema)
+            else:
+                self._table = database.open_table(name)
+        self._synced: set[str] = set() if create else {str(path) for path in self._all_files()}
+        if create:
+            self._sync()
+
+    def newest(self) -> int:
+        """Go to the newest version, and say which it is."""
+        with self._one_line_errors():
+            self._table.checkout_latest()
+            return int(self._table.version)
+
+    def __len__(self) -> int:
+        with self._one_line_errors():
+            return int(self._table.count_rows())
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """All rows of the version we are at, some thousand at a time."""
+        with self._one_line_errors():
+            yield from self._table.search().select(list(columns)).to_batches(8192)
+
+    def add(self, rows: pa.Table) -> None:
+        """Append ``rows`` in one commit; they are on disk when this returns."""
+        with self._one_line_errors():
+            self._table.add(rows)
+        self._sync()
+
+    def put(self, rows: pa.Table, key: Sequence[str]) -> None:
+        """Append ``rows``, replacing those with the same ``key``, in one commit."""
+        with self._one_line_errors():
+            merge = self._table.merge_insert(list(key))
+            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+        self._sync()
+
+    def delete(self, column: str, numbers: Sequence[int]) -> None:
+        """Delete the rows whose ``column`` is one of ``numbers``."""
+        for start in range(0, len(numbers), _AT_A_TIME):
+            several = ", ".join(str(int(number)) for number in numbers[start : start + _AT_A_TIME])
+            with self._one_line_errors():
+                self._table.delete(f"{column} IN ({several})")
+        self._sync()
+
+    def tidy(self) -> None:
+        """Fold small files into large ones and drop versions that no reader can be in any more."""
+        with self._one_line_errors():
+            self._table.optimize(cleanup_older_than=_KEEP)
+        self._sync()
+
+    def _all_files(self) -> Iterator[Path]:
+        for where, _, names in os.walk(self.files):
+            yield from (Path(where, name) for name in names)
+
+    def _sync(self) -> None:
+        """Put everything on disk that was written since the last time."""
+        present = {str(path): path for path in self._all_files()}
+        fresh = [path for name, path in present.items() if name not in self._synced]
+        with disk_errors(self.files):
+            for path in fresh:
+                try:
+                    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+                except FileNotFoundError:  # a temporary file, renamed since
+                    continue
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+            for folder in {path.parent for path in fresh} | ({self.files, self.files.parent} if fresh else set()):
+                sync_folder(folder)
+        self._synced = set(present)
+
+    @contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        """LanceDB's errors, which carry source lines and whole plans, in our form."""
+        with disk_errors(self.files):
+            try:
+                yield
+            except PersonSearchError:
+                raise
+            except (RuntimeError, OSError, ValueError) as error:
+                system = re.search(r"os error (\d+)", str(error))
+                number = int(system[1]) if system else getattr(error, "errno", None)
+                if number in (1, 13, 28, 30, 122):  # disk_errors says these better
+                    raise OSError(13 if number == 1 else number, os.strerror(number)) from error
+                said = " ".join(str(error).split())[:200]
+                raise PersonSearchError(
+                    f"{self.files} cannot be used: {said}",
+                    hint="restore the gallery from a copy, or index into a new one",
+                ) from error

@@ -1,0 +1,140 @@
+"""The model folder: ``model.safetensors``, ``config.json``, ``calibration.json``, ``card.md``.
+
+Its fingerprint is the SHA-256 over the first two. Nothing in it is a pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from personsearch.errors import InputError, UsageError
+from personsearch.files import sha256_of, write_bytes, write_json, write_text
+from personsearch.model.network import PersonSearchNetwork
+from personsearch.model.presets import ModelSettings, build_network
+from personsearch.model.searcher import NetworkSearcher
+from personsearch.ranking.calibration import Calibration
+
+FORMAT = 1
+WEIGHTS, CONFIG, CALIBRATION, CARD = "model.safetensors", "config.json", "calibration.json", "card.md"
+
+
+def save_model(
+    folder: Path,
+    network: PersonSearchNetwork,
+    settings: ModelSettings,
+    *,
+    calibration: Calibration | None = None,
+    card: str = "",
+) -> str:
+    """Write a model folder, each file whole or not at all, and return its fingerprint.
+
+    The configuration comes last, so that a folder without one is an unfinished model.
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    write_bytes(folder / WEIGHTS, save(state))
+    if calibration is not None:
+        write_json(folder / CALIBRATION, calibration.to_json())
+    write_text(folder / CARD, card)
+    write_json(folder / CONFIG, {"format": FORMAT, **settings.to_json()})
+    return fingerprint_of(folder)
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Hex digest of the folder's weights and configuration."""
+    return sha256_of(folder / WEIGHTS, folder / CONFIG)
+
+
+def read_settings(folder: Path) -> ModelSettings:
+    """The settings in ``folder/config.json``; an unknown or misspelt field is an error."""
+    path = folder / CONFIG
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read as a model's configuration", hint="give a model folder"
+        ) from error
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise InputError(
+            f"{path} is not of model format {FORMAT}", hint="use a matching version of personsearch"
+        )
+    try:
+        settings = TypeAdapter(ModelSettings).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{path}: {where}: {first['msg']}", hint="the configuration was changed by hand?"
+        ) from error
+    unknown = _unknown(values, settings.to_json())
+    if unknown:
+        raise InputError(f"{path}: {unknown} is not a setting", hint="the configuration was changed by hand?")
+    return settings
+
+
+def _unknown(given: dict[str, Any], known: dict[str, Any], prefix: str = "") -> str:
+    """The first key of ``given`` that ``known`` does not have, dotted; empty when there is none."""
+    for key, value in given.items():
+        if key not in known:
+            return prefix + key
+        if isinstance(value, dict) and isinstance(known[key], dict):
+            inner = _unknown(value, known[key], f"{prefix}{key}.")
+            if inner:
+                return inner
+    return ""
+
+
+def load_network(folder: Path) -> tuple[PersonSearchNetwork, ModelSettings]:
+    """The network of a model folder with its weights, which must fit to the letter."""
+    if not folder.is_dir():
+        raise InputError(f"there is no model folder at {folder}", hint="train one: personsearch train --help")
+    settings = read_settings(folder)
+    network = build_network(settings)
+    try:
+        state = load_file(folder / WEIGHTS)
+        network.load_state_dict(state, strict=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} has no {WEIGHTS}", hint="give a finished model folder") from error
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder / WEIGHTS} does not fit its configuration: {reason}") from error
+    return network, settings
+
+
+def load_searcher(path: Path | str, device: str = "auto") -> NetworkSearcher:
+    """The searcher of the model folder (or finished run folder) at ``path``."""
+    folder = Path(path)
+    network, settings = load_network(folder)
+    calibration = None
+    if (folder / CALIBRATION).exists():
+        try:
+            calibration = Calibration.from_json(
+                json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder / CALIBRATION} is not a calibration") from error
+    return NetworkSearcher(
+        network,
+        settings,
+        fingerprint=fingerprint_of(folder),
+        name=folder.name,
+        calibration=calibration,
+        device=device,
+    )
+
+
+def untrained_searcher(settings: ModelSettings, *, seed: int, device: str = "auto") -> NetworkSearcher:
+    """A searcher with random weights drawn from ``seed``: the floor any training must rise above."""
+    if settings.identities < 1:
+        raise UsageError("a network needs at least one identity", hint="set identities")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build_network(settings)
+    digest = f"untrained-{settings.trunk}-{seed}"
+    return NetworkSearcher(network, settings, fingerprint=digest, name=digest, device=device)

@@ -1,0 +1,1 @@
+"""What the network is punished for, one file a loss."""

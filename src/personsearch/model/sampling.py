@@ -1,0 +1,78 @@
+"""Which proposals become training RoIs, and what each of them should answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoiSettings:
+    """How RoIs are drawn from proposals; the defaults are the authors'.
+
+    Attributes:
+        batch: RoIs a picture.
+        person_fraction: at most this share of them are people.
+        person_iou: overlap from which a proposal is a person.
+        background_iou: (low, high) overlap of a background RoI, high excluded.
+    """
+
+    batch: int = 128
+    person_fraction: float = 0.25
+    person_iou: float = 0.5
+    background_iou: tuple[float, float] = (0.0, 0.5)
+
+
+class Rois(NamedTuple):
+    """Training RoIs of one picture; row i of each is one RoI.
+
+    Attributes:
+        boxes: (m, 4) input pixels.
+        identities: (m,) 0..C-1, C for background, -1 for people without an identity.
+        person: (m,) bool; unlabelled people are people.
+        targets: (m, 4) the annotated box of a person RoI; of a background RoI its own box.
+    """
+
+    boxes: Tensor
+    identities: Tensor
+    person: Tensor
+    targets: Tensor
+
+
+def sample_rois(
+    proposals: Tensor, truth: Tensor, people: Tensor, *, background: int, settings: RoiSettings
+) -> Rois:
+    """Draw a picture's training RoIs from its proposals and its annotated boxes.
+
+    Annotated boxes join the proposals, so that every person is seen exactly once at least
+    as long as the share of people allows.
+
+    Args:
+        proposals: (p, 4). truth: (n, 4). people: (n,) identities or -1 (``UNLABELLED``).
+        background: class of the background, C.
+        settings: sizes and thresholds.
+    """
+    candidates = torch.cat([truth, proposals]) if len(truth) else proposals
+    if len(truth):
+        overlap, owner = box_iou(candidates, truth).max(dim=1)
+    else:
+        overlap = candidates.new_zeros(len(candidates))
+        owner = torch.zeros(len(candidates), dtype=torch.int64, device=candidates.device)
+    low, high = settings.background_iou
+    persons = (overlap >= settings.person_iou).nonzero().squeeze(1)
+    others = ((overlap >= low) & (overlap < high)).nonzero().squeeze(1)
+    count = min(len(persons), round(settings.batch * settings.person_fraction))
+    persons = persons[torch.randperm(len(persons), device=persons.device)[:count]]
+    others = others[torch.randperm(len(others), device=others.device)[: settings.batch - count]]
+    chosen = torch.cat([persons, others])
+    person = torch.arange(len(chosen), device=chosen.device) < count
+    identities = torch.full((len(chosen),), background, dtype=torch.int64, device=chosen.device)
+    targets = candidates[chosen].clone()
+    if len(truth):
+        identities[:count] = people[owner[persons]]
+        targets[:count] = truth[owner[persons]]
+    return Rois(candidates[chosen], identities, person, targets)

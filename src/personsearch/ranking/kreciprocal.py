@@ -1,0 +1,115 @@
+"""Who would also choose the query? Re-ranking by shared neighbours, among the best candidates only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from personsearch.ranking.similarity import similarities as compare
+from personsearch.ranking.topk import top_k
+from personsearch.types import Array, Similarity
+
+
+@dataclass(frozen=True, kw_only=True)
+class KReciprocalRules:
+    """How far neighbourhoods reach.
+
+    Attributes:
+        top: candidates that are re-ranked; memory and time grow with its square, whatever
+            the size of the gallery.
+        k1: neighbours that count as near.
+        k2: neighbours whose neighbourhoods are averaged (1: none).
+        weight: share of the original distance in the new one, in [0, 1].
+
+    The values of ``k1``, ``k2`` and ``weight`` are the paper's for Market-1501.
+    """
+
+    top: int = 200
+    k1: int = 20
+    k2: int = 6
+    weight: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.top < 1 or self.k1 < 1 or self.k2 < 1 or not 0 <= self.weight <= 1:
+            raise ValueError(f"top, k1 and k2 must be positive and weight in [0, 1], got {self}")
+
+
+def rerank(
+    query: Array,
+    people: Array,
+    similarities: Array,
+    kind: Similarity,
+    rules: KReciprocalRules | None = None,
+) -> tuple[Array, Array]:
+    """The best candidates of one query in a better order: two people are alike if their neighbours are.
+
+    The first ``rules.top`` people by ``similarities`` are put in order anew; everybody
+    else stays behind them, as before, and is not returned.
+
+    Args:
+        query: (d,) embedding.
+        people: (n, d) embeddings of the gallery.
+        similarities: (n,) of the query to them.
+        kind: how embeddings are compared.
+        rules: :class:`KReciprocalRules`.
+
+    Returns:
+        (m,) int64 rows of ``people``, best first, and (m,) float64 minus their new
+        distances, in [-1, 0]; ``m = min(n, rules.top)``. Ties keep the order they had.
+
+    Source: Zhong et al., Re-ranking Person Re-identification with k-reciprocal Encoding
+    (CVPR 2017), equations 1-12, with the query and its candidates as the whole world.
+
+    >>> people = np.array([[1.0, 0.1], [1.0, 0.0], [0.0, 1.0]])
+    >>> rerank(np.array([1.0, 0.0]), people, np.array([0.995, 1.0, 0.0]), "cosine")[0].tolist()
+    [1, 0, 2]
+    """
+    rules = rules or KReciprocalRules()
+    rows, _ = top_k(similarities, rules.top)
+    if not len(rows):
+        return rows, np.zeros(0)
+    candidates = np.asarray(people)[rows]
+    world = np.concatenate([np.asarray(query)[None], candidates])
+    new = -_distances_to_first(_squared(world, kind), rules)
+    order, values = top_k(new, len(rows))
+    return rows[order], values
+
+
+def _squared(world: Array, kind: Similarity) -> Array:
+    """(m, m) squared distances, each row divided by its largest; of unit vectors for cosine."""
+    alike = compare(world, world, kind).astype(np.float64)
+    squared = 2.0 - 2.0 * alike if kind == "cosine" else alike**2
+    largest = squared.max(axis=1, keepdims=True)
+    scaled: Array = squared / np.where(largest > 0, largest, 1.0)
+    return scaled
+
+
+def _distances_to_first(squared: Array, rules: KReciprocalRules) -> Array:
+    """(m - 1,) re-ranked distances from row 0 to the others (equation 12)."""
+    ranking = np.argsort(squared, axis=1, kind="stable")
+    near = _mutual(ranking, rules.k1 + 1)
+    nearer = _mutual(ranking, round(rules.k1 / 2) + 1)
+    # Equation 5: a neighbour's own close circle joins where two thirds of it are already in.
+    shared = near.astype(np.int64) @ nearer.T.astype(np.int64)
+    joins = near & (3 * shared > 2 * nearer.sum(axis=1)[None])
+    circle = near | ((joins.astype(np.int64) @ nearer.astype(np.int64)) > 0)
+    # Equation 7; an empty circle (only possible among exact copies) stays empty.
+    weights = np.where(circle, np.exp(-squared), 0.0)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = weights / np.where(total > 0, total, 1.0)
+    if rules.k2 > 1:  # equation 11
+        weights = weights[ranking[:, : rules.k2]].mean(axis=1)
+    overlap = np.minimum(weights[:1], weights[1:]).sum(axis=1)
+    jaccard = 1.0 - overlap / (2.0 - overlap)  # equation 10, for rows that sum to one
+    result: Array = (1.0 - rules.weight) * jaccard + rules.weight * squared[0, 1:]
+    return result
+
+
+def _mutual(ranking: Array, k: int) -> Array:
+    """(m, m) bool: each is among the other's first ``k`` (equations 1 and 2)."""
+    m = len(ranking)
+    first = np.zeros((m, m), bool)
+    np.put_along_axis(first, ranking[:, :k], True, axis=1)
+    both: Array = first & first.T
+    return both

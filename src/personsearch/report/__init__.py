@@ -1,0 +1,1 @@
+"""What people look at: pages, contact sheets and plots, made from result types alone."""

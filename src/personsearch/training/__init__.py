@@ -1,0 +1,1 @@
+"""Both stages of the paper's training, from annotated scenes to a model folder."""

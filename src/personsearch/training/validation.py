@@ -1,0 +1,50 @@
+"""Identities held out of training: what they are for is telling probabilities, not choosing weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from personsearch import images
+from personsearch.progress import Progress, silent
+from personsearch.ranking.calibration import Calibration, fit_calibration
+from personsearch.ranking.similarity import similarities
+from personsearch.types import Array, Embedder, Scene
+
+
+def choose_validation(scenes: Sequence[Scene], count: int, seed: int) -> Array:
+    """``count`` training identities with at least two appearances, drawn by ``seed``, sorted."""
+    people = np.concatenate([s.people for s in scenes]) if scenes else np.zeros(0, np.int64)
+    identities, appearances = np.unique(people[people >= 0], return_counts=True)
+    able = identities[appearances >= 2]
+    drawn = np.random.default_rng([seed, 5]).permutation(able)[:count]
+    return np.sort(drawn).astype(np.int64)
+
+
+def calibrate(
+    searcher: Embedder, scenes: Sequence[Scene], identities: Array, *, progress: Progress = silent
+) -> Calibration | None:
+    """Similarity to probability, from all pairs of appearances of people training never named.
+
+    Pairs within one picture are left out: they are always two people. None without identities.
+    """
+    if not len(identities):
+        return None
+    embeddings: list[Array] = []
+    people: list[int] = []
+    pictures: list[int] = []
+    wanted = [(i, s) for i, s in enumerate(scenes) if np.isin(s.people, identities).any()]
+    for i, scene in progress(wanted, "calibrating", total=len(wanted)):
+        rows = np.flatnonzero(np.isin(scene.people, identities))
+        assert scene.path is not None  # training has read it
+        embeddings.append(searcher.embed(images.load(scene.path), scene.boxes[rows]))
+        people += scene.people[rows].tolist()
+        pictures += [i] * len(rows)
+    vectors = np.concatenate(embeddings)
+    table = similarities(vectors, vectors, searcher.similarity)
+    first, second = np.triu_indices(len(vectors), k=1)
+    who, where = np.array(people), np.array(pictures)
+    apart = where[first] != where[second]
+    first, second = first[apart], second[apart]
+    return fit_calibration(table[first, second], who[first] == who[second])
