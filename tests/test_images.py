@@ -211,6 +211,7 @@ def test_time_and_camera_from_exif() -> None:
     assert read(make="Evil\x1b[2J\ncam") == (None, "Evil?[2J?cam")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damaged EXIF
 def test_exif_garbage_counts_as_none() -> None:
     data = saved(Image.fromarray(corners()), "JPEG", exif=b"Exif\0\0" + b"II*\0" + b"\xff" * 40)
     picture = images.decode(data)
@@ -239,6 +240,7 @@ def test_truncated(kind: str, share: float) -> None:
     refused(data[: int(len(data) * share)], "damaged or incomplete")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damaged EXIF
 @given(st.integers(0, 2), st.data())
 @settings(max_examples=60, deadline=None)
 def test_damage_never_escapes_as_something_else(which: int, draw: st.DataObject) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from personsearch.cli.options import FormatOption, JsonOption, ProgressKind, ProgressOption
 from personsearch.cli.output import Answer, Printer, chosen
+
+if TYPE_CHECKING:
+    from personsearch.datasets.dataset import Dataset, Split
+
+SPLITS: tuple[Split, ...] = ("train", "test")
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Make data sets.", add_completion=False)
 
@@ -51,33 +56,31 @@ def make(
     if seed is not None:
         settings = replace(settings, seed=seed)
     root = make_dataset(out, settings, workers=workers, progress=console(progress))
-    made = open_dataset("synthetic", root)
-    halves = {split: made.scenes(split) for split in ("train", "test")}
+    printer(answer(open_dataset("synthetic", root), preset, settings.seed))
+
+
+def answer(made: Dataset, preset: str, seed: int) -> Answer:
+    """What is in the data set that was made."""
+    halves = {split: made.scenes(split) for split in SPLITS}
     counts = {
         f"{split}_{what}": number
         for split, scenes in halves.items()
         for what, number in (("pictures", len(scenes)), ("people", sum(len(scene) for scene in scenes)))
     }
-    counts["train_identities"] = 1 + max(
-        (int(scene.people.max(initial=-1)) for scene in halves["train"]), default=-1
-    )
+    known = [int(scene.people.max(initial=-1)) for scene in halves["train"]]
+    counts["train_identities"] = 1 + max(known, default=-1)
     sizes = list(made.gallery_sizes)
     record = {
         "schema": "personsearch.dataset/1",
-        "root": str(root),
+        "root": str(made.root),
         "preset": preset,
-        "seed": settings.seed,
+        "seed": seed,
         **counts,
         "gallery_sizes": sizes,
     }
-    rows = [{"what": key.replace("_", " "), "number": value} for key, value in counts.items()]
-    printer(
-        Answer(
-            record=record,
-            rows=rows,
-            before=[
-                f"{root}: preset {preset}, seed {settings.seed}, galleries of {', '.join(map(str, sizes))}"
-            ],
-            after=[f"next: personsearch train --dataset synthetic --root {root} --out model"],
-        )
+    return Answer(
+        record=record,
+        rows=[{"what": key.replace("_", " "), "number": value} for key, value in counts.items()],
+        before=[f"{made.root}: preset {preset}, seed {seed}, galleries of {', '.join(map(str, sizes))}"],
+        after=[f"next: personsearch train --dataset synthetic --root {made.root} --out model"],
     )

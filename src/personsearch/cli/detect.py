@@ -62,18 +62,18 @@ def detect(
     for source in sources:
         paths += find_pictures(source) if source.is_dir() else [source]
     searcher = load_searcher(model, device)
-    failed: list[InputError] = []
+    failed: list[Path] = []
     for path in console(progress)(paths, "detecting", total=len(paths)):
         try:
             picture = load(path, name=str(path))
         except InputError as error:
-            failed.append(error)
-            say(str(error), "" if len(paths) > 1 else error.hint)
+            if len(paths) == 1:
+                raise
+            failed.append(path)
+            say(str(error))
             continue
         seen = searcher.detect(picture)
         printer(answer(picture, seen.take(seen.scores >= conf), searcher.fingerprint, embed=embed))
-    if failed and len(paths) == 1:
-        raise failed[0]
     if failed:
         raise PartialFailure(f"{len(failed)} of {len(paths)} pictures could not be read")
 

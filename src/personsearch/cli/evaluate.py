@@ -36,29 +36,32 @@ class SubsetName(StrEnum):
     LOW_RESOLUTION = "low-resolution"
 
 
+GallerySizeOption = Annotated[
+    int, typer.Option("--gallery-size", min=1, help="Pictures a query is looked for in.")
+]
+SubsetOption = Annotated[
+    SubsetName | None,
+    typer.Option("--subset", help="Instead of a gallery size: the hard searches.", show_default=False),
+]
+BoxesOption = Annotated[
+    BoxSource, typer.Option("--boxes", help="annotated: an upper bound in which nobody is missed.")
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Folder of features and figures; default: in the model's.", show_default=False
+    ),
+]
+
+
 def evaluate(
     model: ModelOption,
     root: RootOption,
     dataset: DatasetOption = DatasetName.CUHK_SYSU,
-    gallery_size: Annotated[
-        int, typer.Option("--gallery-size", min=1, help="Pictures a query is looked for in.")
-    ] = 100,
-    subset: Annotated[
-        SubsetName | None,
-        typer.Option("--subset", help="Instead of a gallery size: the hard searches.", show_default=False),
-    ] = None,
-    boxes: Annotated[
-        BoxSource, typer.Option("--boxes", help="annotated: an upper bound in which nobody is missed.")
-    ] = BoxSource.DETECTED,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Folder of features and figures; the model's own by default.",
-            show_default=False,
-        ),
-    ] = None,
+    gallery_size: GallerySizeOption = 100,
+    subset: SubsetOption = None,
+    boxes: BoxesOption = BoxSource.DETECTED,
+    out: OutOption = None,
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,

@@ -30,8 +30,8 @@ _SYSTEM = {
 }
 
 
-class Terminated(KeyboardInterrupt):
-    """The system asked the process to end (SIGTERM); handled like Ctrl-C."""
+class Terminated(BaseException):
+    """The system asked the process to end (SIGTERM); handled like Ctrl-C, with a code of its own."""
 
 
 def say(error: str, hint: str = "") -> None:
@@ -48,7 +48,7 @@ def report(error: BaseException, *, debug: bool = False) -> int:
     if isinstance(error, PersonSearchError):
         say(str(error), error.hint)
         return error.exit_code
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | Terminated):
         interrupted()
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     if hasattr(error, "format_message"):  # the command line's own: an unknown option, a missing value

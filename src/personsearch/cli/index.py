@@ -31,6 +31,9 @@ def index(
     recursive: Annotated[
         bool, typer.Option("--recursive/--no-recursive", help="Folders inside it, too.")
     ] = True,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try files again that failed and have not changed.")
+    ] = False,
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -55,7 +58,9 @@ def index(
 
     printer = Printer(chosen(form, as_json))
     searcher = load_searcher(model, device)
-    report = index_folder(folder, gallery, searcher, recursive=recursive, progress=console(progress))
+    report = index_folder(
+        folder, gallery, searcher, recursive=recursive, retry_failed=retry_failed, progress=console(progress)
+    )
     printer(
         answer(
             report,
@@ -67,7 +72,7 @@ def index(
     if report.failures:
         raise PartialFailure(
             f"{len(report.failures)} pictures could not be indexed; everything else is in {gallery}",
-            hint="mend or remove them and run the same command again",
+            hint="mend or remove them and run the same command again, or --retry-failed",
         )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from personsearch.cli.output import box_text, print_table
 from personsearch.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from personsearch.types import Array, Picture, Searcher
+    from personsearch.types import Array, Detections, Picture
 
 SMALL = 50
 """People lower than this many pixels are hard to tell apart; a query of them gets a warning."""
@@ -38,71 +39,87 @@ def parse_box(text: str) -> Array:
     return from_xywh(np.array(numbers))
 
 
-def inside(box: Array, picture: Picture) -> Array:
-    """``box`` cut to the picture, when at least half of it lies in there.
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How the person of a picture was named.
 
-    Raises:
-        InputError: where less than half remains: that box means something else.
+    Attributes:
+        box: ``x,y,w,h`` as it was typed; None leaves it to the detector.
+        pick: number of the person among those found, 1 for the best detection.
+        largest: whoever is largest in the picture.
+        conf: without a box, detections below this score are nobody.
     """
-    from personsearch.boxes import area, clip
 
-    cut = clip(box, picture.size)
-    if float(area(cut)) < 0.5 * float(area(box)):
-        width, height = picture.size
-        raise InputError(
-            f"box {box_text(box)} lies outside {picture.name}, which is {width}x{height}",
-            hint="--box is x,y,w,h in pixels of the upright picture",
-        )
-    return cut
+    box: str | None = None
+    pick: int | None = None
+    largest: bool = False
+    conf: float = 0.5
+
+    def __post_init__(self) -> None:
+        if sum((self.box is not None, self.pick is not None, self.largest)) > 1:
+            raise UsageError("--box, --pick and --largest contradict each other", hint="give one of them")
+
+    def given(self, picture: Picture) -> Array | None:
+        """(4,) the box that was typed, cut to the picture; None when none was.
+
+        Raises:
+            UsageError: it is not four numbers.
+            InputError: less than half of it lies in the picture: that box means something else.
+        """
+        from personsearch.boxes import area, clip
+
+        if self.box is None:
+            return None
+        box = parse_box(self.box)
+        cut = clip(box, picture.size)
+        if float(area(cut)) < 0.5 * float(area(box)):
+            width, height = picture.size
+            raise InputError(
+                f"box {self.box} lies outside {picture.name}, which is {width}x{height}",
+                hint="--box is x,y,w,h in pixels of the upright picture, and most of it must be inside",
+            )
+        return cut
+
+    def found(self, picture: Picture, seen: Detections) -> Array:
+        """(4,) box of the one among ``seen`` who is meant.
+
+        Raises:
+            InputError: nobody is there, or several are and none was picked; the candidates have
+                then been listed on standard error.
+        """
+        import numpy as np
+
+        from personsearch.boxes import area
+
+        people = seen.take(seen.scores >= self.conf)
+        if not len(people):
+            raise InputError(
+                f"nobody was found in {picture.name}",
+                hint="say where the person is with --box x,y,w,h, or lower --conf",
+            )
+        if self.pick is not None and not 1 <= self.pick <= len(people):
+            raise InputError(
+                f"there is no person {self.pick} in {picture.name}",
+                hint=f"the people found there have the numbers 1 to {len(people)}",
+            )
+        if self.pick is None and not self.largest and len(people) > 1:
+            print_table(candidates(people), sys.stderr)
+            raise InputError(
+                f"{len(people)} people were found in {picture.name}; which one is meant?",
+                hint="add --pick NUMBER, --largest or --box x,y,w,h",
+            )
+        chosen = int(np.argmax(area(people.boxes))) if self.largest else (self.pick or 1) - 1
+        box: Array = people.boxes[chosen]
+        print(f"query: the person at {box_text(box)} (score {people.scores[chosen]:.2f})", file=sys.stderr)
+        return box
 
 
-def choose_person(
-    picture: Picture, searcher: Searcher, *, conf: float, pick: int | None, largest: bool
-) -> Array:
-    """(4,) box of the person who is meant when no box was given.
-
-    Args:
-        conf: detections below this score are nobody.
-        pick: number of the person, 1 for the best detection.
-        largest: take whoever is largest in the picture.
-
-    Raises:
-        InputError: nobody is there, or several are and none was picked; the candidates have
-            then been listed on standard error.
-    """
-    import numpy as np
-
-    from personsearch.boxes import area
-
-    seen = searcher.detect(picture)
-    boxes = seen.boxes[seen.scores >= conf]
-    scores = seen.scores[seen.scores >= conf]
-    if not len(boxes):
-        raise InputError(
-            f"nobody was found in {picture.name}",
-            hint="say where the person is with --box x,y,w,h, or lower --conf",
-        )
-    if pick is not None:
-        if not 1 <= pick <= len(boxes):
-            raise InputError(f"there is no person {pick} in {picture.name}: {len(boxes)} were found")
-        chosen = pick - 1
-    elif largest:
-        chosen = int(np.argmax(area(boxes)))
-    elif len(boxes) == 1:
-        chosen = 0
-    else:
-        rows = [
-            {"number": i + 1, "box x,y,w,h": box_text(box), "score": float(score)}
-            for i, (box, score) in enumerate(zip(boxes, scores, strict=True))
-        ]
-        print_table(rows, sys.stderr)
-        raise InputError(
-            f"{len(boxes)} people were found in {picture.name}; which one is meant?",
-            hint="add --pick NUMBER, --largest or --box x,y,w,h",
-        )
-    print(f"query: the person at {box_text(boxes[chosen])} (score {scores[chosen]:.2f})", file=sys.stderr)
-    box: Array = boxes[chosen]
-    return box
+def candidates(people: Detections) -> list[dict[str, Any]]:
+    """The people of a picture, numbered as ``--pick`` takes them."""
+    return [
+        {"number": i + 1, "box x,y,w,h": box_text(people.boxes[i]), "score": float(people.scores[i])}
+        for i in range(len(people))
+    ]
 
 
 def warn_if_small(box: Array) -> None:

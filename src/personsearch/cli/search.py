@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,34 +20,54 @@ from personsearch.cli.options import (
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
 
 if TYPE_CHECKING:
-    from personsearch.types import Hit, SearchResult
+    from personsearch.types import Hit, Picture, SearchResult
+
+
+class PerKind(StrEnum):
+    """How many people of a picture can be hits."""
+
+    PICTURE = "picture"
+    PERSON = "person"
+
+
+QueryOption = Annotated[
+    Path, typer.Option("--query", "-q", help="Picture with the person.", show_default=False)
+]
+BoxOption = Annotated[
+    str | None,
+    typer.Option(
+        "--box", metavar="X,Y,W,H", help="Where the person is, in upright pixels.", show_default=False
+    ),
+]
+PickOption = Annotated[
+    int | None, typer.Option("--pick", help="Without --box: the person of this number.", show_default=False)
+]
+LargestOption = Annotated[bool, typer.Option("--largest", help="Without --box: whoever is largest.")]
+ConfOption = Annotated[
+    float, typer.Option("--conf", min=0, max=1, help="Without --box: who scores less is nobody.")
+]
+TopOption = Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many hits.")]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", help="Also write one self-contained page.", show_default=False)
+]
+PerOption = Annotated[PerKind, typer.Option("--per", help="One hit a picture, or everybody in it.")]
+OwnOption = Annotated[bool, typer.Option("--own", help="The query's own picture is an answer, too.")]
+ExitCodeOption = Annotated[bool, typer.Option("--exit-code", help="End with 1 when there is no hit.")]
 
 
 def search(
-    query: Annotated[
-        Path, typer.Option("--query", "-q", help="Picture with the person.", show_default=False)
-    ],
+    query: QueryOption,
     gallery: GalleryOption,
     model: ModelOption,
-    box: Annotated[
-        str | None,
-        typer.Option(
-            "--box", metavar="X,Y,W,H", help="Where the person is, in upright pixels.", show_default=False
-        ),
-    ] = None,
-    pick: Annotated[
-        int | None,
-        typer.Option("--pick", help="Without --box: the person of this number.", show_default=False),
-    ] = None,
-    largest: Annotated[bool, typer.Option("--largest", help="Without --box: whoever is largest.")] = False,
-    conf: Annotated[
-        float, typer.Option("--conf", min=0, max=1, help="Without --box: who scores less is nobody.")
-    ] = 0.5,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many hits.")] = 10,
-    html: Annotated[
-        Path | None, typer.Option("--html", help="Also write one self-contained page.", show_default=False)
-    ] = None,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 when there is no hit.")] = False,
+    box: BoxOption = None,
+    pick: PickOption = None,
+    largest: LargestOption = False,
+    conf: ConfOption = 0.5,
+    top_k: TopOption = 10,
+    html: HtmlOption = None,
+    per: PerOption = PerKind.PICTURE,
+    own: OwnOption = False,
+    exit_code: ExitCodeOption = False,
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -56,7 +77,8 @@ def search(
 
     Without --box the picture must show one person; several are listed, to be picked by number.
     Hits are ranked by likeness of appearance, mostly clothing: a person who changed clothes is
-    missed, and somebody dressed alike is found. No hits is an answer, too: exit code 0.
+    missed, and somebody dressed alike is found. The query's own picture is left out. No hits is
+    an answer, too: exit code 0.
 
     \b
     Examples:
@@ -64,40 +86,43 @@ def search(
       personsearch search -q photo.jpg --largest -m model -g gallery -k 20 --html hits.html
       personsearch search -q photo.jpg -m model -g gallery --format paths -0 | xargs -0 cp -t hits/
     """
-    from personsearch.cli.query import choose_person, inside, parse_box, warn_if_small
-    from personsearch.errors import UsageError
-    from personsearch.files import write_text
+    from personsearch.cli.query import Wanted, warn_if_small
     from personsearch.gallery.gallery import Gallery
     from personsearch.images import load
     from personsearch.model.checkpoint import load_searcher
     from personsearch.types import Query
 
     printer = Printer(chosen(form, as_json, listing=True), null)
-    if sum((box is not None, pick is not None, largest)) > 1:
-        raise UsageError("--box, --pick and --largest contradict each other", hint="give one of them")
-    given = parse_box(box) if box is not None else None
+    wanted = Wanted(box=box, pick=pick, largest=largest, conf=conf)
     picture = load(query, name=str(query))
-    if given is not None:
-        given = inside(given, picture)
+    person = wanted.given(picture)
     with Gallery.open(gallery) as opened:
         searcher = load_searcher(model, device)
-        person = (
-            given
-            if given is not None
-            else choose_person(picture, searcher, conf=conf, pick=pick, largest=largest)
-        )
+        opened.check_model(searcher.fingerprint)
+        if person is None:
+            person = wanted.found(picture, searcher.detect(picture))
         warn_if_small(person)
-        embedding = searcher.embed(picture, person[None])[0]
         result = opened.search(
-            embedding, top_k, fingerprint=searcher.fingerprint, query=Query(str(query), person)
+            searcher.embed(picture, person[None])[0],
+            top_k,
+            fingerprint=searcher.fingerprint,
+            query=Query(str(query), person),
+            per=per.value,
+            exclude_picture=None if own else query,
         )
     if html is not None:
-        from personsearch.report.html import search_page
-
-        write_text(html, search_page(result, picture, load))
+        _write_page(html, result, picture, searcher.name)
     printer(answer(result, html))
     if exit_code and not result.hits:
         raise typer.Exit(1)
+
+
+def _write_page(path: Path, result: SearchResult, picture: Picture, model: str) -> None:
+    from personsearch.files import write_text
+    from personsearch.images import load
+    from personsearch.report.html import PageOptions, search_page
+
+    write_text(path, search_page(result, picture, load, PageOptions(model=model)))
 
 
 def answer(result: SearchResult, html: Path | None = None) -> Answer:

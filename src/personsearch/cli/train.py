@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,13 @@ from personsearch.cli.options import (
 from personsearch.cli.output import Answer, Printer, chosen
 
 
+class Pretrained(StrEnum):
+    """Where the trunk's initial weights come from."""
+
+    NONE = "none"
+    IMAGENET = "imagenet"
+
+
 def train(
     root: RootOption,
     out: Annotated[
@@ -31,6 +39,10 @@ def train(
     ] = "demo",
     seed: Annotated[
         int | None, typer.Option("--seed", help="Other initial weights and order.", show_default=False)
+    ] = None,
+    pretrained: Annotated[
+        Pretrained | None,
+        typer.Option("--pretrained", help="Initial weights of the trunk.", show_default="the preset's"),
     ] = None,
     device: DeviceOption = "auto",
     form: FormatOption = None,
@@ -59,6 +71,8 @@ def train(
     settings = preset_of(preset)
     if seed is not None:
         settings = replace(settings, seed=seed)
+    if pretrained is not None:
+        settings = replace(settings, pretrained=pretrained.value)
     scenes = open_dataset(dataset, root).scenes("train")
     folder = run_training(scenes, out, settings, device=device, progress=console(progress))
     record = {

@@ -19,7 +19,7 @@ import numpy as np
 
 from personsearch.boxes import from_xywh
 from personsearch.datasets.dataset import Split, Subset
-from personsearch.datasets.matlab import box_xywh, columns, read_variable, text
+from personsearch.datasets.matlab import Struct, box_xywh, columns, read_variable, text
 from personsearch.errors import DatasetError, UsageError
 from personsearch.types import UNLABELLED, Array, Scene, Trials
 
@@ -32,7 +32,8 @@ SUBSETS: dict[Subset, tuple[Path, str]] = {
     "low-resolution": (ANNOTATION / "test/subset/Resolution.mat", "Test_Size"),
 }
 
-BoxKey = tuple[str, tuple[float, ...]]
+BoxNumbers = tuple[float, ...]
+BoxKey = tuple[str, BoxNumbers]
 """A box as identities are attached to it: picture, and left, top, width, height."""
 
 
@@ -41,12 +42,12 @@ class _Protocol:
     """One TestG file, flattened: names and left-top-width-height boxes, entries of all queries in a row."""
 
     query_names: list[str]
-    query_boxes: list[Array]
+    query_boxes: list[BoxNumbers]
     query_ids: list[str]
     entry_ptr: Array
     entry_names: list[str]
     truth_ptr: Array
-    truth_boxes: list[Array]
+    truth_boxes: list[BoxNumbers]
 
 
 class CuhkSysu:
@@ -122,10 +123,7 @@ class CuhkSysu:
                 f"{self._root} has no TestG{gallery_size}.mat", hint=f"gallery sizes there: {sizes}"
             )
         protocol, first = self._gallery(gallery_size), self._gallery(self.gallery_sizes[0])
-        same = protocol.query_names == first.query_names and np.array_equal(
-            protocol.query_boxes, first.query_boxes
-        )
-        if not same:
+        if (protocol.query_names, protocol.query_boxes) != (first.query_names, first.query_boxes):
             raise DatasetError(
                 f"TestG{gallery_size}.mat and TestG{self.gallery_sizes[0]}.mat list different queries",
                 hint="a test identity is the index of its query, which all TestG files must share",
@@ -149,7 +147,7 @@ class CuhkSysu:
         first = self._gallery(self._smallest())
         named = dict(zip(first.query_ids, _identities(first.query_ids), strict=True))
         people = [
-            self._test_people.get((name, tuple(box)), named.get(idname, UNLABELLED) if idname else UNLABELLED)
+            self._test_people.get((name, box), named.get(idname, UNLABELLED) if idname else UNLABELLED)
             for name, box, idname in zip(
                 protocol.query_names, protocol.query_boxes, protocol.query_ids, strict=True
             )
@@ -176,7 +174,10 @@ class CuhkSysu:
     def _pool(self) -> dict[str, int]:
         """Names of the test pictures and their row in ``scenes("test")``."""
         path = self._root / ANNOTATION / "pool.mat"
-        names = {text(value, path.name) for value in read_variable(path, "pool").reshape(-1)}
+        cells = read_variable(path, "pool")
+        if not isinstance(cells, list):
+            raise DatasetError(f"{path.name} is not a cell array", hint="is this the official layout?")
+        names = {text(value, path.name) for value in cells}
         unknown = sorted(names - self._images.keys())
         if unknown:
             raise DatasetError(
@@ -215,7 +216,7 @@ class CuhkSysu:
         if not path.is_file():
             return shares
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 names, boxes, visible = file["name"], file["box"].reshape(-1, 4), file["visible"]
             for name, box, share in zip(names.tolist(), boxes.tolist(), visible.tolist(), strict=True):
                 shares.setdefault(name, {})[tuple(box)] = share
@@ -297,11 +298,11 @@ class CuhkSysu:
         )
 
 
-def _label(labels: dict[BoxKey, int], name: str, box: Array, person: int) -> None:
+def _label(labels: dict[BoxKey, int], name: str, box: BoxNumbers, person: int) -> None:
     """Give a box its person; a box of no size is nobody, a box of two people is an error."""
     if len(box) == 0 or box[2] <= 0 or box[3] <= 0:
         return
-    key = (name, tuple(box.tolist()))
+    key = (name, box)
     if labels.setdefault(key, person) != person:
         numbers = ",".join(f"{value:g}" for value in key[1])
         raise DatasetError(
@@ -328,7 +329,7 @@ def _read_protocol(path: Path, variable: str) -> _Protocol:
     entry_ptr, truth_ptr, truth_boxes = [0], [0], []
     for number, (query, gallery) in enumerate(zip(queries, galleries, strict=True)):
         where = f"{path.name} query {number}"
-        has_id = "idname" in (np.asarray(query).dtype.names or ())
+        has_id = isinstance(query, Struct) and "idname" in query.columns
         fields = ("imname", "idlocate", *(("idname",) if has_id else ()))
         found = columns(query, fields, where)
         if len(found[0]) != 1 or len(box := box_xywh(found[1][0], where)) != 4:
@@ -339,8 +340,8 @@ def _read_protocol(path: Path, variable: str) -> _Protocol:
         names, located = columns(gallery, ("imname", "idlocate"), where)
         for raw_name, value in zip(names, located, strict=True):
             entry_names.append(text(raw_name, where))
-            if value.size:
-                truth_boxes.append(box_xywh(value, where))
+            if box := box_xywh(value, where):
+                truth_boxes.append(box)
             truth_ptr.append(len(truth_boxes))
         entry_ptr.append(len(entry_names))
     return _Protocol(

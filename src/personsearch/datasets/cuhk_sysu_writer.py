@@ -73,15 +73,21 @@ def write_annotations(
     for variable, trials in searches.values():
         _check_trials(trials, known, variable)
 
+    everything = (*train, *test)
+    files: dict[Path, tuple[str, Array]] = {
+        ANNOTATION / "Images.mat": ("Img", _images(everything)),
+        ANNOTATION / "pool.mat": ("pool", _cells([scene.name for scene in test])),
+        ANNOTATION / "Person.mat": ("Person", _rows(everybody, _PERSON)),
+        PROTOCOLS / "Train.mat": ("Train", _cells(people)),
+    }
+    for path, (variable, trials) in searches.items():
+        files[path] = (variable, _protocol(trials, len(people)))
+
     with disk_errors(root):
         (root / PICTURES).mkdir(parents=True, exist_ok=True)
-    _save(root / ANNOTATION / "Images.mat", "Img", _images((*train, *test)))
-    _save(root / ANNOTATION / "pool.mat", "pool", _cells([scene.name for scene in test]))
-    _save(root / PROTOCOLS / "Train.mat", "Train", _cells(people))
-    _save(root / ANNOTATION / "Person.mat", "Person", _rows(everybody, _PERSON))
-    for path, (variable, trials) in searches.items():
-        _save(root / path, variable, _protocol(trials, len(people)))
-    _write_visible(root / VISIBLE, (*train, *test))
+    for path, (variable, value) in files.items():
+        _save(root / path, variable, value)
+    _write_visible(root / VISIBLE, everything)
 
 
 def _save(path: Path, variable: str, value: Array) -> None:

@@ -104,14 +104,13 @@ def mutual_best(detected: Array, truth: Array, least: float) -> Array:
 
 
 def _wanted(scene: Scene, rules: DetectionRules) -> Array:
-    wanted: Array = ~np.asarray(scene.ignore, bool)
-    if rules.labelled_only:
-        wanted &= scene.people != UNLABELLED
-    return wanted
+    labelled = scene.people != UNLABELLED if rules.labelled_only else True
+    return np.asarray(~np.asarray(scene.ignore) & labelled)
 
 
 def _in_ignored(boxes: Array, ignored: Array) -> Array:
     """(n,) bool: some box of ``ignored`` swallows each of ``boxes``."""
-    pairs = paired_ignored(np.repeat(boxes, len(ignored), axis=0), np.tile(ignored, (len(boxes), 1)))
-    inside: Array = pairs.reshape(len(boxes), len(ignored)).any(axis=1)
+    inside = np.zeros(len(boxes), bool)
+    for box in ignored:
+        inside |= paired_ignored(boxes, np.broadcast_to(box, boxes.shape))
     return inside

@@ -7,8 +7,9 @@ al., CVPR 2017) as the field's public evaluators compute it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
@@ -22,6 +23,8 @@ from personsearch.types import Array, SearchScores, Similarity, Trials
 FIXED_IOU = 0.5
 _BLOCK_NUMBERS = 1 << 25
 """Similarities held at a time (128 MiB as float32), whatever the size of the gallery."""
+_WORTH_A_BLOCK = 16
+"""A gallery with less than this part of everybody is compared by itself, query by query (measured)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +124,13 @@ def score_search(
     ap, recall = np.zeros(len(trials)), np.zeros(len(trials))
     hit = np.zeros(len(trials), np.int64)
     barren = []
-    for i, row in _similarity_rows(trials, features, seen, block):
+    alike_to = _Similarities(trials, features, seen, block)
+    for i in range(len(trials)):
         truths = int(np.count_nonzero(matches.has_truth[trials.entry_ptr[i] : trials.entry_ptr[i + 1]]))
         if not truths:
             barren.append(i)
             continue
-        alike, right = matches.ranking(row, _entries(trials, i, rules))
+        alike, right = matches.ranking(partial(alike_to.of, i), _entries(trials, i, rules))
         recall[i] = np.count_nonzero(right) / truths
         ap[i] = average_precision(alike, right, rules.ap) * recall[i]
         hit[i] = first_hit(alike, right)
@@ -187,16 +191,16 @@ class _Matches:
         start, stop = self._ptr[scene], self._ptr[scene + 1]
         return ranges(start, stop), np.repeat(np.arange(len(entries)), stop - start)
 
-    def ranking(self, row: Array, entries: Array) -> tuple[Array, Array]:
+    def ranking(self, alike_to: Callable[[Array], Array], entries: Array) -> tuple[Array, Array]:
         """Similarities of everybody in ``entries`` in gallery order, and who of them is right.
 
         Args:
-            row: (m,) similarity of the query to everybody seen anywhere.
+            alike_to: similarities of the query to the people of given rows.
             entries: ascending entries of one query.
         """
         people, of = self._people(entries)
         first = np.searchsorted(of, np.arange(len(entries)))  # where each entry's people start
-        alike = row[people]
+        alike = alike_to(people)
         true = self._places(entries, first, self._true_entry, self._true_person)
         ignored = self._places(entries, first, self._ignored_entry, self._ignored_person)
         best = true[np.lexsort((true, -alike[true], of[true]))]
@@ -241,18 +245,29 @@ def _entries(trials: Trials, i: int, rules: SearchRules) -> Array:
     return entries
 
 
-def _similarity_rows(
-    trials: Trials, features: SearchFeatures, seen: _People, block: int
-) -> Iterator[tuple[int, Array]]:
-    """Each query with its (m,) similarity to everybody seen, computed a block of queries at a time."""
-    queries = np.asarray(features.query_embeddings(trials), np.float32)
-    bad = np.flatnonzero(~np.isfinite(queries).all(axis=1))
-    if len(bad):
-        raise InputError(f"the embedding of query {bad[0]} is not finite", hint="the model is broken")
-    lengths = norms(seen.feat)
-    step = max(1, min(block, _BLOCK_NUMBERS // max(1, len(seen.feat))))
-    for start in range(0, len(queries), step):
-        part = similarities(
-            queries[start : start + step], seen.feat, features.similarity, people_norms=lengths
-        )
-        yield from enumerate(part, start)
+class _Similarities:
+    """Each query's similarity to some of the people seen: of a small gallery directly, else by blocks."""
+
+    def __init__(self, trials: Trials, features: SearchFeatures, seen: _People, block: int) -> None:
+        self._queries = np.asarray(features.query_embeddings(trials), np.float32)
+        bad = np.flatnonzero(~np.isfinite(self._queries).all(axis=1))
+        if len(bad):
+            raise InputError(f"the embedding of query {bad[0]} is not finite", hint="the model is broken")
+        self._people, self._norms, self._kind = seen.feat, norms(seen.feat), features.similarity
+        self._step = max(1, min(block, _BLOCK_NUMBERS // max(1, len(seen.feat))))
+        self._start, self._rows = 0, np.zeros((0, len(seen.feat)), np.float32)
+
+    def of(self, query: int, people: Array) -> Array:
+        """(len(people),) float32; queries are asked for in ascending order."""
+        if len(people) * _WORTH_A_BLOCK < len(self._people):
+            direct: Array = self._compare(query, 1, self._people[people], self._norms[people])[0]
+            return direct
+        if query >= self._start + len(self._rows):
+            self._start = query
+            self._rows = self._compare(query, self._step, self._people, self._norms)
+        alike: Array = self._rows[query - self._start][people]
+        return alike
+
+    def _compare(self, query: int, count: int, people: Array, lengths: Array) -> Array:
+        queries = self._queries[query : query + count]
+        return similarities(queries, people, self._kind, people_norms=lengths)

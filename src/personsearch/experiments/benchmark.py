@@ -14,16 +14,7 @@ from personsearch.evaluation.search import score_search
 from personsearch.features import extract
 from personsearch.progress import Progress, silent
 from personsearch.ranking.bootstrap import Interval, mean_interval
-from personsearch.types import (
-    Array,
-    Detections,
-    DetectionScores,
-    Picture,
-    Scene,
-    Searcher,
-    SearchScores,
-    Similarity,
-)
+from personsearch.types import DetectionScores, Searcher, SearchScores, Trials
 
 Boxes = Literal["detected", "annotated"]
 TOP = (1, 5, 10)
@@ -66,38 +57,6 @@ class Benchmark:
     features: Path
 
 
-class AnnotatedBoxes:
-    """A searcher that is told where everybody is: the annotated boxes, described by an embedder.
-
-    Its fingerprint differs from the embedder's, so that its features are never taken for what
-    the embedder finds by itself.
-    """
-
-    def __init__(self, embedder: Searcher, scenes: tuple[Scene, ...]) -> None:
-        self.embedder = embedder
-        self.scenes = {scene.name: scene for scene in scenes}
-        self.fingerprint = f"{embedder.fingerprint}+annotated"
-
-    @property
-    def dim(self) -> int:
-        """Length of an embedding."""
-        return self.embedder.dim
-
-    @property
-    def similarity(self) -> Similarity:
-        """How two embeddings are to be compared."""
-        return self.embedder.similarity
-
-    def embed(self, picture: Picture, boxes: Array) -> Array:
-        """(n, d) features of the people in ``boxes``, as the embedder gives them."""
-        return self.embedder.embed(picture, boxes)
-
-    def detect(self, picture: Picture) -> Detections:
-        """Everybody who is annotated in the picture of that name, each with score 1."""
-        boxes = self.scenes[picture.name].boxes
-        return Detections(boxes, np.ones(len(boxes)), self.embed(picture, boxes))
-
-
 def run_benchmark(
     searcher: Searcher, dataset: Dataset, protocol: Protocol, folder: Path, *, progress: Progress = silent
 ) -> Benchmark:
@@ -110,13 +69,18 @@ def run_benchmark(
         folder: for the features file, named after the model and what it looked at.
     """
     scenes = dataset.scenes("test")
+    # All gallery sizes ask for the same people, so the features of the smallest serve every other.
+    described = dataset.trials(min(dataset.gallery_sizes))
     if protocol.subset is not None:
         trials = dataset.subset_trials(protocol.subset)
     else:
         trials = dataset.trials(protocol.gallery_size)
-    seer: Searcher = searcher if protocol.boxes == "detected" else AnnotatedBoxes(searcher, scenes)
-    file = folder / f"features-{dataset.name}-{protocol.boxes}-{searcher.fingerprint[:12]}.npz"
-    features = extract(seer, scenes, trials, file, progress=progress)
+    parts = [dataset.name, protocol.boxes, searcher.fingerprint[:12]]
+    if not _queries(trials) <= _queries(described):
+        described = trials
+        parts.insert(1, protocol.subset or f"gallery-{protocol.gallery_size}")
+    file = folder / f"features-{'-'.join(parts)}.npz"
+    features = extract(searcher, scenes, described, file, boxes=protocol.boxes, progress=progress)
     search = score_search(trials, features)
     return Benchmark(
         protocol=protocol,
@@ -126,6 +90,12 @@ def run_benchmark(
         pictures=len(scenes),
         features=file,
     )
+
+
+def _queries(trials: Trials) -> set[tuple[str, tuple[float, ...]]]:
+    """Everybody that the searches look for: picture and box."""
+    names = [trials.scenes[row] for row in trials.query_scene]
+    return {(name, tuple(box)) for name, box in zip(names, trials.query_box.tolist(), strict=True)}
 
 
 def intervals(search: SearchScores, seed: int) -> dict[str, Interval]:

@@ -19,19 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from personsearch.datasets.dataset import Dataset
 from personsearch.datasets.open import open_dataset
 from personsearch.datasets.synthetic.make import make_dataset
 from personsearch.datasets.synthetic.presets import preset as dataset_preset
 from personsearch.errors import UsageError
+from personsearch.evaluation.iou_rule import match_threshold
 from personsearch.experiments.benchmark import Benchmark, Protocol, benchmark_record, run_benchmark
 from personsearch.files import write_bytes, write_json, write_text
+from personsearch.gallery.description import DESCRIPTION
 from personsearch.gallery.gallery import Gallery
 from personsearch.images import load
 from personsearch.indexing.local import index_folder
 from personsearch.model.checkpoint import load_searcher
 from personsearch.progress import Progress, clock, silent
-from personsearch.report.html import search_page
+from personsearch.report.html import Figure, PageOptions, search_page
+from personsearch.report.truth import compare
 from personsearch.training.presets import preset as training_preset
 from personsearch.training.train import train
 from personsearch.types import Array, Hit, IndexReport, Query, Scene, Searcher, SearchResult, Trials
@@ -121,21 +123,21 @@ def run_demo(
         benchmark = run_benchmark(searcher, data, protocol, out / "evaluation", progress=progress)
         write_json(out / "evaluation" / "scores.json", benchmark_record(benchmark))
     with stages("indexing"):
-        photos = copy_photos(data.scenes("test"), out / "photos")
+        photos = copy_photos(data.scenes("test"), out / "photos").resolve()
         index = _index(photos, out / "gallery", searcher, progress)
     with stages("search"):
-        trials = data.trials(settings.gallery_size)
-        query = choose_query(trials)
-        result, truth = _search(searcher, data, query, out / "gallery", settings.hits)
-        hits = tuple(Judged(hit=hit, right=is_right(hit, truth)) for hit in result.hits)
+        query = choose_query(data.trials(settings.gallery_size))
+        scenes = data.scenes("test")
+        truth = appearances(scenes, query, photos)
+        result = _search(searcher, query, photos, out / "gallery", settings.hits)
         page = out / "report.html"
-        write_text(page, _page(result, photos, truth, benchmark))
+        write_text(page, _page(result, photos / query.scene, truth, benchmark))
     stages.finish()
-    others = {name: boxes for name, boxes in truth.items() if len(boxes)}
+    right = compare(result.hits, truth, match_threshold).right
     return DemoResult(
         query=query,
-        hits=hits,
-        appearances=len(others),
+        hits=tuple(Judged(hit=hit, right=ok) for hit, ok in zip(result.hits, right, strict=True)),
+        appearances=len(truth),
         benchmark=benchmark,
         index=index,
         page=page,
@@ -230,7 +232,7 @@ def copy_photos(scenes: tuple[Scene, ...], folder: Path) -> Path:
 
 def _index(photos: Path, gallery: Path, searcher: Searcher, progress: Progress) -> IndexReport:
     """Everybody in ``photos``; a gallery that an earlier model filled is made anew."""
-    if gallery.exists():
+    if (gallery / DESCRIPTION).exists():
         with Gallery.open(gallery) as opened:
             stale = opened.fingerprint != searcher.fingerprint
         if stale:
@@ -245,7 +247,9 @@ def choose_query(trials: Trials) -> Query:
     a rule that looks at the annotation only, never at what the model answers.
     """
     entries = np.diff(trials.truth_ptr) > 0
-    positives = np.add.reduceat(np.append(entries, False), trials.entry_ptr[:-1]) * (np.diff(trials.entry_ptr) > 0)
+    positives = np.add.reduceat(np.append(entries, False), trials.entry_ptr[:-1]) * (
+        np.diff(trials.entry_ptr) > 0
+    )
     most = np.flatnonzero(positives == positives.max())
     heights = trials.query_box[most, 3] - trials.query_box[most, 1]
     chosen = most[np.argsort(heights, kind="stable")[len(most) // 2]]
@@ -253,24 +257,38 @@ def choose_query(trials: Trials) -> Query:
     return Query(name, trials.query_box[chosen], int(trials.query_person[chosen]))
 
 
-def _search(
-    searcher: Searcher, data: Dataset, query: Query, gallery: Path, hits: int
-) -> tuple[SearchResult, dict[str, Array]]:
-    """The hits outside the query's own picture, and where the person really is, by picture name."""
-    scenes = {scene.name: scene for scene in data.scenes("test")}
-    scene = scenes[query.scene]
-    if scene.path is None:
-        raise UsageError(f"{query.scene} has no picture file")
-    embedding = searcher.embed(load(scene.path, name=query.scene), query.box[None])[0]
-    with Gallery.open(gallery) as opened:
-        people = max(1, opened.people)
-        own = min(people, hits + 100)  # of the query's own picture, there may be many people in it
-        result = opened.search(embedding, own, fingerprint=searcher.fingerprint, query=query)
-    others = [hit for hit in result.hits if Path(hit.picture).name != query.scene][:hits]
-    ranked = tuple(replace(hit, rank=i + 1) for i, hit in enumerate(others))
-    truth = {
-        name: other.boxes[other.people == query.person]
-        for name, other in scenes.items()
-        if name != query.scene and (other.people == query.person).any()
+def appearances(scenes: tuple[Scene, ...], query: Query, photos: Path) -> dict[str, Array]:
+    """Where the person really is: (n, 4) boxes by picture as hits name it, the query's own left out."""
+    return {
+        str(photos / scene.name): scene.boxes[scene.people == query.person]
+        for scene in scenes
+        if scene.name != query.scene and (scene.people == query.person).any()
     }
-    return replace(result, hits=ranked), truth
+
+
+def _search(searcher: Searcher, query: Query, photos: Path, gallery: Path, hits: int) -> SearchResult:
+    """The most similar people of other pictures than the query's."""
+    own = photos / query.scene
+    embedding = searcher.embed(load(own, name=query.scene), query.box[None])[0]
+    with Gallery.open(gallery) as opened:
+        return opened.search(
+            embedding, hits, fingerprint=searcher.fingerprint, query=query, exclude_picture=own
+        )
+
+
+def _page(result: SearchResult, own: Path, truth: dict[str, Array], benchmark: Benchmark) -> str:
+    """The report: query, hits in their scenes, truth, and the model's figures."""
+    figures = [
+        Figure(name=name, value=interval.mean, low=interval.low, high=interval.high)
+        for name, interval in benchmark.intervals.items()
+    ]
+    figures.append(Figure(name="Detection recall", value=benchmark.detection.recall))
+    figures.append(Figure(name="Queries", value=len(benchmark.search.ap)))
+    options = PageOptions(
+        truth=truth,
+        threshold=match_threshold,
+        figures=figures,
+        figures_note=f"{benchmark.search.protocol}; 95 % intervals from drawing the queries again",
+        notes=("The pictures are generated, and so is everybody in them.",),
+    )
+    return search_page(result, load(own, name=own.name), load, options)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from personsearch.errors import InputError, ModelMismatch, PersonSearchError
 from personsearch.files import write_json
+from personsearch.gallery.ledger import Place
 from personsearch.ranking.calibration import Calibration
 from personsearch.types import Similarity
 
@@ -39,7 +40,7 @@ class Source:
     def folder(self, gallery: Path) -> Path:
         """Where the pictures are now."""
         if not self.root.is_dir() and self.beside is not None:
-            moved = (gallery / self.beside).resolve()
+            moved = (gallery.resolve() / self.beside).resolve()
             if moved.is_dir():
                 return moved
         return self.root
@@ -65,19 +66,46 @@ class Description:
         """Raise ModelMismatch unless ``fingerprint`` is that of the gallery's own model."""
         if fingerprint != self.fingerprint:
             raise ModelMismatch(
-                f"{gallery} holds people described by model {self.fingerprint[:12]}, not by {fingerprint[:12]}",
+                f"{gallery} holds people described by model {self.fingerprint[:12]}, not {fingerprint[:12]}",
                 hint="use the model that made this gallery, or index the pictures into another gallery",
             )
 
-    def with_source(self, root: Path, gallery: Path) -> Description:
-        """The same with ``root`` among its sources (in the place of one that was moved there)."""
-        source = Source(number=len(self.sources), root=root, beside=_beside(root, gallery))
-        for known in self.sources:
-            if known.folder(gallery) == root:
-                source = replace(source, number=known.number)
-        others = list(self.sources)
-        others[source.number : source.number + 1] = [source]
-        return replace(self, sources=tuple(others))
+    def file(self, place: Place, gallery: Path) -> Path:
+        """Where the file at ``place`` is now."""
+        return self.sources[place.source].folder(gallery) / place.path
+
+    def place(self, file: Path, gallery: Path) -> Place | None:
+        """What the ledger calls ``file``, by the innermost source around it; None outside of all."""
+        file = file.parent.resolve() / file.name
+        inside = self._around(file, gallery)
+        if inside is None:
+            return None
+        return Place(inside.number, file.relative_to(inside.folder(gallery)).as_posix())
+
+    def including(self, folder: Path, gallery: Path) -> Description:
+        """The same with ``folder`` below one of its sources; ``self`` if nothing has to change.
+
+        Raises:
+            InputError: its path cannot be written down in UTF-8.
+        """
+        folder = folder.resolve()
+        try:
+            str(folder).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"the path {str(folder)!a} is not UTF-8", hint="rename the folder") from error
+        source = self._around(folder, gallery)
+        if source is None:
+            source = Source(number=len(self.sources), root=folder, beside=_beside(folder, gallery))
+        else:  # it, or the gallery, may have been moved
+            here = source.folder(gallery)
+            source = replace(source, root=here, beside=_beside(here, gallery))
+        sources = (*self.sources[: source.number], source, *self.sources[source.number + 1 :])
+        return self if sources == self.sources else replace(self, sources=sources)
+
+    def _around(self, path: Path, gallery: Path) -> Source | None:
+        """The innermost source that ``path`` is in."""
+        inside = [source for source in self.sources if path.is_relative_to(source.folder(gallery))]
+        return max(inside, key=lambda source: len(source.folder(gallery).parts), default=None)
 
     def write(self, gallery: Path) -> None:
         """Write ``gallery.json``, all or nothing."""
@@ -157,7 +185,7 @@ def read_calibration(gallery: Path) -> Calibration | None:
 def _beside(root: Path, gallery: Path) -> str | None:
     """``root`` as seen from ``gallery``; None between two drives of Windows."""
     try:
-        return Path(os.path.relpath(root, gallery)).as_posix()
+        return Path(os.path.relpath(root, gallery.resolve())).as_posix()
     except ValueError:
         return None
 

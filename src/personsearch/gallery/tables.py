@@ -49,7 +49,7 @@ class Table:
                 self._table: Any = database.create_table(name, schema=schema)
             else:
                 self._table = database.open_table(name)
-        self._synced: set[str] = set() if create else {str(path) for path in self._all_files()}
+        self._synced: set[tuple[str, int, int]] = set() if create else set(self._present())
         if create:
             self._sync()
 
@@ -95,25 +95,36 @@ class Table:
             self._table.optimize(cleanup_older_than=_KEEP)
         self._sync()
 
-    def _all_files(self) -> Iterator[Path]:
+    def _present(self) -> dict[tuple[str, int, int], Path]:
+        """Every file of the table, by what changes when it is written anew under the same name."""
+        present = {}
         for where, _, names in os.walk(self.files):
-            yield from (Path(where, name) for name in names)
+            for name in names:
+                path = Path(where, name)
+                try:
+                    about = path.stat()
+                except FileNotFoundError:  # a temporary file, renamed since
+                    continue
+                present[str(path), about.st_ino, about.st_mtime_ns] = path
+        return present
 
     def _sync(self) -> None:
         """Put everything on disk that was written since the last time."""
-        present = {str(path): path for path in self._all_files()}
-        fresh = [path for name, path in present.items() if name not in self._synced]
+        present = self._present()
+        fresh = [path for known, path in present.items() if known not in self._synced]
         with disk_errors(self.files):
             for path in fresh:
                 try:
                     handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-                except FileNotFoundError:  # a temporary file, renamed since
+                except FileNotFoundError:
                     continue
                 try:
                     os.fsync(handle)
                 finally:
                     os.close(handle)
-            for folder in {path.parent for path in fresh} | ({self.files, self.files.parent} if fresh else set()):
+            for folder in {path.parent for path in fresh} | (
+                {self.files, self.files.parent} if fresh else set()
+            ):
                 sync_folder(folder)
         self._synced = set(present)
 

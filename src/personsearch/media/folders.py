@@ -8,11 +8,13 @@ from pathlib import Path
 
 from personsearch.errors import InputError
 
-READABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".heic", ".heif"})
+READABLE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".mpo", ".heic", ".heif"}
+)
 """Suffixes of the formats that :mod:`personsearch.images` reads."""
 
-OTHER_SUFFIXES = frozenset({".tif", ".tiff", ".gif", ".avif", ".jp2", ".mpo"})
-"""Suffixes of pictures that may not be readable: found all the same, so that each is reported, not skipped."""
+OTHER_SUFFIXES = frozenset({".tif", ".tiff", ".gif", ".avif", ".jp2"})
+"""Suffixes of pictures in formats that are not read: found, so that each is reported, not skipped."""
 
 SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information"})
 """Folders that systems fill with thumbnails, caches and deleted files, in lower case."""
@@ -50,7 +52,9 @@ def find_pictures(
     def complain(error: OSError) -> None:
         where = Path(error.filename or folder)
         if unreadable is None or where == folder:
-            raise InputError(f"{where} cannot be listed: {error.strerror}", hint="make it readable") from error
+            raise InputError(
+                f"{where} cannot be listed: {error.strerror}", hint="make it readable"
+            ) from error
         unreadable(where, error)
 
     found = list(_walk(folder, recursive, follow_links, complain))

@@ -64,12 +64,16 @@ def match_in_context(
     if len(context) == 0 or k1 < 1 or k2 < 1:
         raise ValueError("context must begin with the query, k1 and k2 must be positive")
     revised: Array = values.copy()
-    best, _ = top_k(values, k1)
-    for picture in np.unique(pictures[best]):
+    for picture in np.unique(pictures[top_k(values, k1)[0]]):
         rows = np.flatnonzero(pictures == picture)
-        pairs = compare(context[:k2], people[rows], kind)
-        asked, seen = linear_sum_assignment(pairs, maximize=True)
-        partner = seen[asked == 0]
-        if len(partner):
-            revised[rows[partner[0]]] = pairs[asked, seen].max()
+        partner, best_edge = _partner(compare(context[:k2], people[rows], kind))
+        if partner is not None:
+            revised[rows[partner]] = best_edge
     return revised
+
+
+def _partner(pairs: Array) -> tuple[int | None, float]:
+    """Whom the best matching of rows with columns gives to row 0, and its best edge."""
+    asked, seen = linear_sum_assignment(pairs, maximize=True)
+    partner = seen[asked == 0]
+    return (int(partner[0]) if len(partner) else None), float(pairs[asked, seen].max())

@@ -100,7 +100,7 @@ def _distances_to_first(squared: Array, rules: KReciprocalRules) -> Array:
     weights = weights / np.where(total > 0, total, 1.0)
     if rules.k2 > 1:  # equation 11
         weights = weights[ranking[:, : rules.k2]].mean(axis=1)
-    overlap = np.minimum(weights[:1], weights[1:]).sum(axis=1)
+    overlap = np.minimum(np.minimum(weights[:1], weights[1:]).sum(axis=1), 1.0)  # not a last digit more
     jaccard = 1.0 - overlap / (2.0 - overlap)  # equation 10, for rows that sum to one
     result: Array = (1.0 - rules.weight) * jaccard + rules.weight * squared[0, 1:]
     return result

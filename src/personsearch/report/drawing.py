@@ -33,8 +33,8 @@ class LineStyle:
     weight: float = 1.0
 
 
-QUERY = LineStyle(colour=(0, 114, 178))
-HIT = LineStyle(colour=(86, 180, 233))
+QUERY = LineStyle(colour=(0, 114, 178), weight=1.5)
+HIT = LineStyle(colour=(240, 228, 66))
 RIGHT = LineStyle(colour=(0, 158, 115))
 WRONG = LineStyle(colour=(230, 159, 0), pattern="dashed")
 TRUTH = LineStyle(colour=(255, 255, 255), pattern="dotted")
@@ -64,7 +64,7 @@ def draw(pixels: Array, marks: Sequence[Mark], *, line: int | None = None) -> Ar
 
     Args:
         pixels: (h, w, 3) uint8 RGB.
-        marks: parts outside the picture are left away.
+        marks: a box that leaves the picture ends at its edge; one outside is not drawn.
         line: thickness in pixels; None takes about 1 in 200 of the shorter side, at least 2.
     """
     canvas = np.array(pixels, np.uint8)
@@ -72,7 +72,8 @@ def draw(pixels: Array, marks: Sequence[Mark], *, line: int | None = None) -> Ar
         line = max(2, round(min(canvas.shape[:2]) / 200))
     for mark in marks:
         _box(canvas, mark, max(1, round(line * mark.style.weight)))
-    labelled = [mark for mark in marks if mark.label]
+    height, width = canvas.shape[:2]
+    labelled = [mark for mark in marks if mark.label and _inside(mark.box, width, height)]
     if not labelled:
         return canvas
     picture = Image.fromarray(canvas)
@@ -117,10 +118,17 @@ def shorten(text: str, width: int, size: int) -> str:
     return "…"
 
 
+def _inside(box: Array, width: int, height: int) -> bool:
+    """Whether any of the box is in a picture of that size."""
+    return bool(box[2] > 0 and box[3] > 0 and box[0] < width and box[1] < height)
+
+
 def _box(canvas: Array, mark: Mark, line: int) -> None:
     """Draw one box's line, centred on its sides, with a dark edge of one pixel."""
     height, width = canvas.shape[:2]
     x1, y1, x2, y2 = (round(float(side)) for side in mark.box)
+    if not _inside(mark.box, width, height):
+        return
     out, into = (line + 1) // 2, line // 2
     # A box that ends at the picture's edge keeps its whole line inside.
     x1, y1 = max(x1, out + 1), max(y1, out + 1)

@@ -96,11 +96,22 @@ def _hair(rng: np.random.Generator) -> Colour:
     return _rgb(hue, saturation + rng.normal(0, 0.05), value * rng.uniform(0.8, 1.2))
 
 
+_VIVID = (
+    (0.0, 0.88, 0.85), (0.97, 0.75, 0.6), (0.055, 0.85, 0.9), (0.13, 0.8, 0.92), (0.22, 0.6, 0.7), (0.36, 0.7, 0.6),
+    (0.48, 0.65, 0.7), (0.56, 0.6, 0.9), (0.61, 0.85, 0.8), (0.72, 0.5, 0.65), (0.81, 0.5, 0.6), (0.93, 0.55, 0.92),
+)  # fmt: skip
+"""Hue, and the most of saturation and value, of the colours that clothes are dyed in."""
+_VIVID_SHARES = (0.17, 0.08, 0.07, 0.09, 0.05, 0.1, 0.07, 0.1, 0.13, 0.05, 0.03, 0.06)
+
+
 def cloth_colour(rng: np.random.Generator, vivid: float = 0.45) -> Colour:
     """A garment's colour: many dark, grey, blue and white ones, some vivid."""
     kind = rng.random()
     if kind < vivid:
-        return _rgb(rng.random(), rng.uniform(0.5, 0.95), rng.uniform(0.4, 0.9))
+        hue, most, brightest = _VIVID[rng.choice(len(_VIVID), p=_VIVID_SHARES)]
+        return _rgb(
+            rng.normal(hue, 0.02), rng.uniform(0.5, 1.0) * most, rng.uniform(0.45, 1.0) * brightest
+        )
     kind = rng.random()
     if kind < 0.28:
         return _rgb(rng.random(), rng.uniform(0, 0.15), rng.uniform(0.08, 0.2))
@@ -123,7 +134,7 @@ def _trouser_colour(rng: np.random.Generator) -> Colour:
         return _rgb(rng.normal(0.1, 0.02), rng.uniform(0.2, 0.45), rng.uniform(0.45, 0.8))
     if kind < 0.86:
         return _rgb(rng.random(), rng.uniform(0, 0.08), rng.uniform(0.35, 0.6))
-    return cloth_colour(rng, 0.6)
+    return cloth_colour(rng, 0.45)
 
 
 def _contrast(rng: np.random.Generator, colour: Colour, vivid: float = 0.5) -> Colour:
@@ -145,7 +156,7 @@ def _upper_cloth(rng: np.random.Generator, upper: str) -> Cloth:
         "coat": (0.74, 0.0, 0.04, 0.14, 0.0, 0.04, 0.0, 0.04),
         "dress": (0.4, 0.14, 0.04, 0.1, 0.18, 0.12, 0.0, 0.02),
     }[upper]
-    first = cloth_colour(rng, 0.34 if upper == "coat" else 0.5)
+    first = cloth_colour(rng, 0.28 if upper == "coat" else 0.44)
     second = _contrast(rng, first)
     pattern = PATTERNS[rng.choice(len(PATTERNS), p=np.array(shares) / sum(shares))]
     return Cloth(

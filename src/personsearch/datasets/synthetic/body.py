@@ -6,6 +6,7 @@ own solid a little outside the body; what it hides is not modelled.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +27,7 @@ class Material:
     extra: dict[str, Colour] = field(default_factory=dict)
     rough: float = 0.1
     gloss: float = 0.0
+    soft: float = 0.8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,6 +37,16 @@ class Body:
     solids: Primitives
     materials: tuple[Material, ...]
     height: float
+
+
+_FORWARD = np.array([0.0, 0.0, 1.0])
+
+
+def cross(a: Array, b: Array) -> Array:
+    """Vector product of two single vectors, without the general one's overhead."""
+    ax, ay, az = a.tolist()
+    bx, by, bz = b.tolist()
+    return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
 
 
 class _Builder:
@@ -63,12 +75,12 @@ class _Builder:
     ) -> None:
         """A tapered solid from ``start`` to ``end``; ``along`` is the texture's y at its start."""
         axis = end - start
-        length = float(np.linalg.norm(axis))
+        length = math.sqrt(float(axis @ axis))
         axis = axis / length
-        ahead = np.array([0.0, 0.0, 1.0]) if front is None else front
+        ahead = _FORWARD if front is None else front
         ahead = ahead - axis * float(ahead @ axis)
-        ahead = ahead / np.linalg.norm(ahead)
-        frame = np.stack([np.cross(axis, ahead), axis, ahead])
+        ahead = ahead / math.sqrt(float(ahead @ ahead))
+        frame = np.array([cross(axis, ahead), axis, ahead])
         origin, axes = (start - axis * along, frame) if texture is None else texture
         stretch = np.array([flat[0], 1.0, flat[1]])
         self.rows.append((start, frame, stretch, length, *radii, kind, material, origin, axes))
@@ -118,7 +130,7 @@ def _plain(colour: Colour) -> Cloth:
 def _head(build: _Builder, person: Appearance, bones: Skeleton) -> None:
     h, skull, head = bones.height, bones.skull, bones.head
     size = h * (1.16 if person.child else 1.0)
-    skin = build.material(Material(rule="plain", cloth=_plain(person.skin), rough=0.03, gloss=0.08))
+    skin = build.material(Material(rule="plain", cloth=_plain(person.skin), rough=0.03, gloss=0.08, soft=0.25))
     face = build.material(
         Material(
             rule="face",
@@ -131,9 +143,10 @@ def _head(build: _Builder, person: Appearance, bones: Skeleton) -> None:
             },
             rough=0.03,
             gloss=0.08,
+            soft=0.0,
         )
     )
-    hair = build.material(Material(rule="hair", cloth=_plain(person.hair), rough=0.25, gloss=0.15))
+    hair = build.material(Material(rule="hair", cloth=_plain(person.hair), rough=0.25, gloss=0.15, soft=0.4))
     neck_r = 0.03 * h * person.build**0.3
     build.limb(bones.neck - bones.trunk[:, 1] * 0.035 * h, head, (neck_r * 1.1, neck_r), skin)
     build.ball(head, (0.044 * size, 0.066 * size, 0.054 * size), face, skull)
@@ -235,14 +248,19 @@ def _trunk(build: _Builder, person: Appearance, bones: Skeleton) -> None:
     depth = 0.66 + 0.12 * (b - 1)
     chest_top = bones.chest - trunk[:, 1] * 0.028 * h
     low = bones.waist - trunk[:, 1] * 0.01 * h
-    build.limb(low, chest_top, (waist_r * h, chest_r * h), top, front=ahead, flat=(1, depth), texture=texture)
+    mid = low + (chest_top - low) * 0.62
+    mid_r = waist_r + (chest_r - waist_r) * 0.62
+    build.limb(mid, chest_top, (mid_r * h, chest_r * h), top, front=ahead, flat=(1, depth), texture=texture)
+    flank = mid + (chest_top - low) * 0.05
+    radii = (waist_r * h, (mid_r + 0.0005) * h)
+    build.limb(low, flank, radii, top, front=ahead, flat=(1, depth), kind=FRUSTUM, texture=texture)
     right, left = bones.shoulders
-    inner = 0.82
+    inner = 0.74
     middle = (right + left) / 2
     build.limb(
         middle + (right - middle) * inner - trunk[:, 1] * 0.008 * h,
         middle + (left - middle) * inner - trunk[:, 1] * 0.008 * h,
-        ((0.034 + loose) * h, (0.034 + loose) * h),
+        ((0.031 + loose) * h, (0.031 + loose) * h),
         top,
         front=ahead,
         texture=texture,
@@ -259,18 +277,18 @@ def _trunk(build: _Builder, person: Appearance, bones: Skeleton) -> None:
         )
     if person.female:
         for side in (1, -1):
-            place = bones.chest + trunk @ np.array([0.038 * side * b, -0.035, 0.044]) * h
-            build.ball(place, (0.034 * h, 0.034 * h, 0.03 * h), top, trunk, texture=texture)
+            place = bones.chest + trunk @ np.array([0.036 * side * b, -0.035, 0.036]) * h
+            build.ball(place, (0.037 * h, 0.036 * h, 0.028 * h), top, trunk, texture=texture)
     elif b > 1.08:
-        belly = bones.waist + trunk @ np.array([0, 0.01, 0.02]) * h
-        size = (0.078 * b * h, 0.07 * h, 0.066 * b * h)
+        belly = bones.waist + trunk @ np.array([0, 0.01, 0.012]) * h
+        size = (0.076 * b * h, 0.085 * h, 0.062 * b * h)
         build.ball(belly, size, top, trunk, texture=texture)
     hem = {"coat": 0.0, "dress": 0.0}.get(person.upper, -0.075 if person.upper != "hoodie" else -0.06)
     seat = _lower_material(build, person, bones, "seat")
     build.limb(
         hips + np.array([0, -0.005, 0]) * h,
-        bones.waist,
-        (hip_r * h, (waist_r - loose) * h),
+        hips + (bones.waist - hips) * 0.5,
+        (hip_r * h, (waist_r - loose - 0.004) * h),
         seat,
         front=ahead,
         flat=(1, 0.74),
@@ -281,11 +299,14 @@ def _trunk(build: _Builder, person: Appearance, bones: Skeleton) -> None:
         _skirt(build, person, bones, top, (low, reach, hip_r + 0.006, texture))
     else:
         down = bones.waist + trunk[:, 1] * hem * h
+        if person.lower in ("skirt", "long-skirt"):
+            down = bones.waist - trunk[:, 1] * 0.03 * h
         radii = (waist_r * h, (hip_r + loose * 0.6 + 0.002) * h)
-        build.limb(low, down, radii, top, front=ahead, flat=(1, 0.72), kind=FRUSTUM, texture=texture)
+        brim = low + trunk[:, 1] * 0.008 * h
+        build.limb(brim, down, radii, top, front=ahead, flat=(1, 0.72), kind=FRUSTUM, texture=texture)
     if person.lower in ("skirt", "long-skirt") and person.upper not in ("dress", "coat"):
         reach = 0.34 if person.lower == "long-skirt" else 0.21
-        _skirt(build, person, bones, seat, (bones.waist, reach, hip_r + 0.004, texture))
+        _skirt(build, person, bones, seat, (low, reach, hip_r + 0.006, texture))
     if person.upper == "hoodie":
         place = bones.neck - trunk[:, 1] * 0.012 * h - ahead * 0.03 * h
         build.ball(place, (0.055 * h, 0.034 * h, 0.035 * h), top, trunk, texture=texture)
@@ -319,6 +340,7 @@ def _skirt(
     ratio = float(np.clip(depth / width, 0.6, 1.6))
     hips = bones.hips.mean(axis=0)
     knee_of_cloth = hips + (middle - hips) * 0.05
+    top = top + bones.trunk[:, 1] * 0.008 * h
     radii = (hip_r * 0.92 * h, hip_r * 1.05 * h)
     ahead = bones.trunk[:, 2]
     build.limb(top, knee_of_cloth, radii, material, front=ahead, flat=(1, 0.76), kind=FRUSTUM, texture=texture)
@@ -346,7 +368,7 @@ def _lower_material(build: _Builder, person: Appearance, bones: Skeleton, place:
 def _arms(build: _Builder, person: Appearance, bones: Skeleton) -> None:
     h = bones.height
     b = person.build**0.7 * (0.92 if person.female else 1.0)
-    skin = build.material(Material(rule="plain", cloth=_plain(person.skin), rough=0.04, gloss=0.05))
+    skin = build.material(Material(rule="plain", cloth=_plain(person.skin), rough=0.04, gloss=0.05, soft=0.4))
     short = person.upper in ("t-shirt", "dress")
     loose = 0.003 * person.looseness + (0.007 if person.upper in ("jacket", "coat", "hoodie") else 0.002)
     cloth = person.top
@@ -363,7 +385,7 @@ def _arms(build: _Builder, person: Appearance, bones: Skeleton) -> None:
         radii = ((0.029 * b + extra) * h, (0.0225 * b + extra) * h)
         if short:
             reach = shoulder + (elbow - shoulder) * 0.62
-            wide = ((0.031 * b + loose) * h, (0.0335 * b + loose) * h)
+            wide = ((0.0285 * b + loose) * h, (0.031 * b + loose) * h)
             build.limb(shoulder, shoulder + (elbow - shoulder) * 0.1, (wide[0], wide[0]), sleeve)
             build.limb(shoulder, reach, wide, sleeve, kind=FRUSTUM)
             build.limb(shoulder + (elbow - shoulder) * 0.3, elbow, (radii[0] * 0.93, radii[1]), bare)
@@ -376,14 +398,14 @@ def _arms(build: _Builder, person: Appearance, bones: Skeleton) -> None:
         side = np.array([1.0, 0.0, 0.0])
         across = side - direction * float(side @ direction)
         across = across / np.linalg.norm(across)
-        axes = np.stack([across, direction, np.cross(across, direction)], axis=1)
+        axes = np.stack([across, direction, cross(across, direction)], axis=1)
         build.ball(palm, (0.0125 * h, 0.044 * h, 0.022 * h), skin, axes)
 
 
 def _legs(build: _Builder, person: Appearance, bones: Skeleton) -> None:
     h = bones.height
     b = person.build**0.8 * (0.97 if person.female else 1.0)
-    skin = build.material(Material(rule="plain", cloth=_plain(person.skin), rough=0.04, gloss=0.05))
+    skin = build.material(Material(rule="plain", cloth=_plain(person.skin), rough=0.04, gloss=0.05, soft=0.4))
     cloth = _lower_material(build, person, bones, "leg")
     shoe = build.material(
         Material(
@@ -401,7 +423,7 @@ def _legs(build: _Builder, person: Appearance, bones: Skeleton) -> None:
         trousers = person.lower == "trousers"
         shorts = person.lower == "shorts"
         extra = loose if trousers else 0.0
-        thigh = ((0.053 * b + extra) * h, (0.035 * b + extra) * h)
+        thigh = ((0.0495 * b + extra) * h, (0.034 * b + extra) * h)
         build.limb(hip, knee, thigh, cloth if trousers else skin)
         if shorts:
             hem = hip + (knee - hip) * 0.82
@@ -417,7 +439,7 @@ def _legs(build: _Builder, person: Appearance, bones: Skeleton) -> None:
         build.limb(calf, down, (calf_r, ankle_r), lower, along=more)
         if person.boots:
             top = ankle + (knee - ankle) * 0.55
-            build.limb(top, ankle, (calf_r * 1.04 + 0.003 * h, 0.029 * h), boot, kind=FRUSTUM)
+            build.limb(top, ankle, (calf_r * 1.04 + 0.003 * h, max(0.029 * h, ankle_r + 0.004 * h)), boot, kind=FRUSTUM)
         _foot(build, (ankle, bones.toes[i], h), shoe)
 
 
@@ -425,13 +447,13 @@ def _foot(build: _Builder, place: tuple[Array, Array, float], shoe: int) -> None
     ankle, ahead, h = place
     up = np.array([0.0, 1.0, 0.0]) - ahead * ahead[1]
     up = up / np.linalg.norm(up)
-    axes = np.stack([np.cross(up, ahead), up, ahead], axis=1)
+    axes = np.stack([cross(up, ahead), up, ahead], axis=1)
     heel = ankle - up * 0.012 * h - ahead * 0.012 * h
     toe = ankle - up * 0.024 * h + ahead * 0.086 * h
     sole = (ankle - up * 0.042 * h, axes.T)
-    build.limb(heel, toe, (0.029 * h, 0.0185 * h), shoe, front=up, flat=(0.92, 1.0), texture=sole)
-    middle = ankle - up * 0.032 * h + ahead * 0.03 * h
-    build.ball(middle, (0.029 * h, 0.0115 * h, 0.082 * h), shoe, axes, texture=sole)
+    build.limb(heel, toe, (0.026 * h, 0.0165 * h), shoe, front=up, flat=(0.9, 1.0), texture=sole)
+    middle = ankle - up * 0.031 * h + ahead * 0.03 * h
+    build.ball(middle, (0.0255 * h, 0.011 * h, 0.078 * h), shoe, axes, texture=sole)
 
 
 def _bag(build: _Builder, person: Appearance, bones: Skeleton) -> None:
@@ -439,18 +461,19 @@ def _bag(build: _Builder, person: Appearance, bones: Skeleton) -> None:
         return
     h, trunk = bones.height, bones.trunk
     bag = build.material(
-        Material(rule="bag", cloth=_plain(person.bag_colour), measures={"height": h}, rough=0.15, gloss=0.05)
+        Material(rule="bag" if person.bag == "backpack" else "plain", cloth=_plain(person.bag_colour), measures={"height": h}, rough=0.15, gloss=0.05)
     )
     if person.bag == "backpack":
-        centre = bones.chest + trunk @ np.array([0, -0.075, -0.115]) * h
-        up = trunk[:, 1] * 0.062 * h
-        build.limb(centre - up, centre + up, (0.075 * h, 0.068 * h), bag, front=trunk[:, 2], flat=(1.08, 0.66))
-        pocket = bones.chest + trunk @ np.array([0, -0.115, -0.16]) * h
-        build.ball(pocket, (0.058 * h, 0.045 * h, 0.024 * h), bag, trunk)
+        centre = bones.chest + trunk @ np.array([0, -0.07, -0.112]) * h
+        up = trunk[:, 1] * 0.075 * h
+        build.limb(centre - up, centre + up, (0.062 * h, 0.054 * h), bag, front=trunk[:, 2], flat=(1.3, 0.82))
+        pocket = bones.chest + trunk @ np.array([0, -0.115, -0.15]) * h
+        side = trunk[:, 0] * 0.03 * h
+        build.limb(pocket - side, pocket + side, (0.034 * h, 0.034 * h), bag, front=trunk[:, 2], flat=(1.0, 0.7))
     elif person.bag == "shoulder-bag":
         hip = bones.hips[1] + trunk @ np.array([-0.075, 0.0, -0.01]) * h
         reach = trunk[:, 2] * 0.055 * h
-        build.limb(hip - reach, hip + reach, (0.05 * h, 0.05 * h), bag, front=trunk[:, 1], flat=(0.55, 1.0))
+        build.limb(hip - reach, hip + reach, (0.042 * h, 0.042 * h), bag, front=trunk[:, 1], flat=(0.7, 1.25))
     else:
         wrist, elbow = bones.wrists[0], bones.elbows[0]
         hand = wrist + (wrist - elbow) / np.linalg.norm(wrist - elbow) * 0.05 * h

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,12 +37,12 @@ class Camera:
     pitch: float
     roll: float
 
-    @property
+    @cached_property
     def centre(self) -> Array:
         """(3,) the camera's place in the world."""
         return np.array([0.0, self.height, 0.0])
 
-    @property
+    @cached_property
     def rotation(self) -> Array:
         """(3, 3) rows: the camera's right, down and forward in the world."""
         cp, sp, cr, sr = math.cos(self.pitch), math.sin(self.pitch), math.cos(self.roll), math.sin(self.roll)

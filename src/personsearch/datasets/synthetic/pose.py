@@ -80,10 +80,10 @@ def walking_pose(
     """The gait cycle at ``phase`` (0: the right heel strikes), ``stride`` 1 for a usual step."""
     thighs, knees = [], []
     for p in (phase, phase + math.pi):
-        thighs.append(stride * 0.42 * math.cos(p) + 0.06)
-        knees.append(0.1 + stride * 0.95 * max(0.0, -math.sin(p + 0.35)) ** 1.5)
+        thighs.append(stride * 0.36 * math.cos(p) + 0.05)
+        knees.append(0.1 + stride * 0.85 * max(0.0, -math.sin(p + 0.35)) ** 1.5)
     swing = rng.uniform(0.4, 0.9)
-    arms = tuple(-swing * (t - 0.06) for t in thighs)
+    arms = tuple(-swing * (t - 0.05) for t in thighs)
     elbows = tuple(0.2 + 0.5 * max(0.0, a) + float(rng.uniform(0, 0.15)) for a in arms)
     return Pose(
         thighs=(thighs[0], thighs[1]),

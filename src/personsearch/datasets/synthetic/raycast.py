@@ -11,6 +11,7 @@ discriminant quadratic in (u, v).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,7 @@ class Hits:
     Attributes:
         corner: (left, top) pixel of the window, in fine pixels.
         shape: (rows, columns) of the window, in fine pixels.
-        pixel: (n,) flat index into the window.
+        pixel: (n,) flat index into the window; hits of one material stand together.
         solid: (n,) which primitive.
         depth: (n,) metres from the camera.
         place: (n, 3) metres in the world.
@@ -44,14 +45,28 @@ class Hits:
     normal: Array
     texture: Array
 
+    def spans(self, group: Array) -> Iterator[tuple[int, slice]]:
+        """Runs of hits whose solid is of one ``group`` (P,); hits are sorted by ``group``'s order."""
+        changes = np.flatnonzero(np.diff(group[self.solid])) + 1
+        edges = [0, *changes.tolist(), len(self.solid)]
+        for start, stop in zip(edges, edges[1:], strict=False):
+            if start < stop:
+                yield int(group[self.solid[start]]), slice(start, stop)
+
 
 def bounds(solids: Primitives, camera: Camera) -> Array:
     """(P, 4) x1 y1 x2 y2 of every solid's outline in pixels, each linearised at its middle."""
+    boxes = _end_bounds(solids, camera)
+    return np.concatenate([boxes[..., :2].min(axis=0), boxes[..., 2:].max(axis=0)], axis=1)
+
+
+def _end_bounds(solids: Primitives, camera: Camera) -> Array:
+    """(2, P, 4) the same of both ends of every solid."""
     middle = solids.centres()
     jacobian = camera.jacobian(middle)
-    low, high = solids.extents(jacobian)
+    low, high = solids.end_extents(jacobian)
     shift = camera.project(middle) - np.einsum("pkj,pj->pk", jacobian, middle)
-    return np.concatenate([low + shift, high + shift], axis=1)
+    return np.concatenate([low + shift, high + shift], axis=2)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -157,17 +172,18 @@ def cast(solids: Primitives, camera: Camera, fine: int, window: tuple[int, int, 
     solid = np.full(depth.shape, -1, np.int16)
     surfaces = tuple(x.astype(np.float32) for x in _surfaces(solids, local))
     axis_y = np.stack([x[:, 1] for x in local], axis=1).astype(np.float32)
-    boxes = bounds(solids, camera) * fine
-    lows = np.maximum(np.floor(boxes[:, :2] - 0.5).astype(int), (x1, y1))
-    highs = np.minimum(np.ceil(boxes[:, 2:] + 0.5).astype(int), (x2, y2))
+    ends = _end_bounds(solids, camera) * fine
+    lows = np.clip(np.floor(ends[..., :2] - 0.5).astype(int), (x1, y1), (x2, y2))
+    highs = np.clip(np.ceil(ends[..., 2:] + 0.5).astype(int), (x1, y1), (x2, y2))
     with np.errstate(invalid="ignore", over="ignore"):
-        for k in np.argsort(rays.distance):
-            (left, top), (right, bottom) = lows[k], highs[k]
+        for k in np.argsort(rays.distance).tolist():
+            (left, top), (right, bottom) = lows[:, k].min(axis=0).tolist(), highs[:, k].max(axis=0).tolist()
             if left >= right or top >= bottom:
                 continue
             u = np.arange(left, right, dtype=np.float32) + np.float32(0.5 - rays.pixel[k, 0])
             v = np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - rays.pixel[k, 1])
-            t = _meet(solids, int(k), surfaces, axis_y[k], (u, v))
+            parts = np.concatenate([lows[:, k], highs[:, k]], axis=1) - (left, top, left, top)
+            t = _meet(solids, k, surfaces, axis_y[k], (u, v), parts)
             t += np.float32(rays.distance[k])
             place = slice(top - y1, bottom - y1), slice(left - x1, right - x1)
             nearer = t < depth[place]
@@ -177,26 +193,35 @@ def cast(solids: Primitives, camera: Camera, fine: int, window: tuple[int, int, 
 
 
 def _meet(
-    solids: Primitives, k: int, surfaces: tuple[Array, ...], axis_y: Array, uv: tuple[Array, Array]
+    solids: Primitives,
+    k: int,
+    surfaces: tuple[Array, ...],
+    axis_y: Array,
+    uv: tuple[Array, Array],
+    ends: Array,
 ) -> Array:
-    """Depth of solid ``k`` over its window, from its middle; NaN where the ray passes it by."""
-    ball, other, cone, span = surfaces
+    """Depth of solid ``k`` over its window, from its middle; NaN where the ray passes it by.
+
+    ``ends`` (2, 4) bounds both ends within the window: their balls need not be tried elsewhere.
+    """
+    first, last, cone, span = surfaces
     u, v = uv
-    if solids.kind[k] == CAPSULE and solids.length[k] == 0:
-        return _root(ball[k], u, v)
-    flat = axis_y[0] + axis_y[1] * u + (axis_y[2] * v)[:, None]
+    if solids.length[k] == 0:
+        return _root(first[k], u, v)
+    flat = axis_y[1] * u + (axis_y[0] + axis_y[2] * v)[:, None]
     side = _root(cone[k], u, v)
-    y = flat + axis_y[3] * side
+    y = axis_y[3] * side
+    y += flat
     side[~((y >= span[k, 0]) & (y <= span[k, 1]))] = np.nan
     if cone[k, 0] < 0:  # looking into the cone: the near root may lie on its mirror image
         far = _root(cone[k], u, v, 1.0)
         y = flat + axis_y[3] * far
         far[~((y >= span[k, 0]) & (y <= span[k, 1]))] = np.nan
         side = np.fmin(side, far)
-    if solids.kind[k] == FRUSTUM:
-        return side
-    np.fmin(side, _root(ball[k], u, v), out=side)
-    np.fmin(side, _root(other[k], u, v), out=side)
+    if solids.kind[k] == CAPSULE:
+        for ball, (left, top, right, bottom) in zip((first, last), ends.tolist(), strict=True):
+            part = side[top:bottom, left:right]
+            np.fmin(part, _root(ball[k], u[left:right], v[top:bottom]), out=part)
     return side
 
 
@@ -210,6 +235,8 @@ def _describe(
     """Place, normal and texture place of every pixel hit, from the depth and solid buffers."""
     depth, solid = buffers
     pixel = np.flatnonzero(solid.ravel() >= 0)
+    material = solids.material.astype(np.uint8)[solid.ravel()[pixel]]
+    pixel = pixel[np.argsort(material, kind="stable")]
     k = solid.ravel()[pixel].astype(np.intp)
     far = depth.ravel()[pixel]
     rows, columns = np.divmod(pixel, depth.shape[1])

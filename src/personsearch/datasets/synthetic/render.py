@@ -16,6 +16,10 @@ from personsearch.datasets.synthetic.raycast import Hits, bounds, cast
 from personsearch.types import Array
 
 
+FINE_BELOW = 140
+"""People lower than this many pixels are ray-cast at twice the resolution; others get soft edges."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Light:
     """How a place is lit, in linear light: direction to the sun, and colours of sun, sky and ground."""
@@ -69,7 +73,7 @@ def render_body(
     box = body_box(solids, camera)
     left, top = math.floor(box[0]) - 1, math.floor(box[1]) - 1
     right, bottom = math.ceil(box[2]) + 1, math.ceil(box[3]) + 1
-    fine = 2 if bottom - top < 300 else 1
+    fine = 2 if bottom - top < FINE_BELOW else 1
     hits = cast(solids, camera, fine, (left * fine, top * fine, right * fine, bottom * fine))
     colour = _lit(body, solids, hits, light, folds)
     rows, columns = hits.shape
@@ -80,7 +84,7 @@ def render_body(
     if fine > 1:
         image = cv2.resize(image, (columns // fine, rows // fine), interpolation=cv2.INTER_AREA)
     else:
-        image = cv2.blur(image, (2, 2), anchor=(0, 0))
+        image = cv2.GaussianBlur(image, (3, 3), 0.55)
     coverage = image[..., 3]
     pixels = image[..., :3] / np.maximum(coverage, 1e-3)[..., None]
     return Layer(
@@ -93,45 +97,55 @@ def render_body(
 
 def _lit(body: Body, solids: Primitives, hits: Hits, light: Light, folds: Array) -> Array:
     """(n, 3) float32 linear colours of the pixels hit."""
-    material = solids.material[hits.solid]
-    base = np.empty((len(material), 3), np.float32)
-    rough = np.zeros(len(material), np.float32)
-    gloss = np.zeros(len(material), np.float32)
-    for i in np.unique(material):
-        mask = material == i
-        base[mask] = surface_colour(body.materials[i], hits.texture[mask])
-        rough[mask] = body.materials[i].rough
-        gloss[mask] = body.materials[i].gloss
-    n = hits.normal
-    size = len(folds)
     t = hits.texture
-    a = ((t[:, 0] + t[:, 2]) * 420).astype(np.int32) % size
-    b = (t[:, 1] * 260).astype(np.int32) % size
+    base = np.empty((len(t), 3), np.float32)
+    traits = np.array([(m.rough, m.gloss, m.soft) for m in body.materials], np.float32)
+    rough, gloss, soft = traits[solids.material[hits.solid]].T
+    for i, span in hits.spans(solids.material):
+        base[span] = surface_colour(body.materials[i], t[span])
+    n = _softened(hits, soft)
+    size = len(folds)
+    a = ((t[:, 0] + 0.7 * t[:, 2] + 0.3 * t[:, 1]) * 230).astype(np.int32) & (size - 1)
+    b = (t[:, 1] * 120).astype(np.int32) & (size - 1)
     wrinkle = folds[b, a] * rough
-    facing = np.clip(n @ light.direction.astype(np.float32) + wrinkle * 1.2, 0, None)
-    up = (0.5 + 0.5 * n[:, 1])[:, None]
-    shade = facing[:, None] * light.sun + up * light.sky + (1 - up) * light.bounce
-    shade *= (1 + wrinkle)[:, None]
-    shade *= _hollow(hits)[:, None]
-    base *= shade
-    if gloss.any():
+    facing = n @ light.direction.astype(np.float32)
+    facing += wrinkle * 1.2
+    np.maximum(facing, 0, out=facing)
+    up = 0.5 + 0.5 * n[:, 1]
+    open_ = _hollow(hits) * (1 + 0.3 * wrinkle)
+    for c in range(3):  # sun, sky from above, light from the ground below
+        base[:, c] *= (facing * light.sun[c] + up * (light.sky[c] - light.bounce[c]) + light.bounce[c]) * open_
+    shiny = np.flatnonzero(gloss)
+    if len(shiny):
         half = light.direction + np.array([0, 0.1, -1.0])
         half /= np.linalg.norm(half)
-        shine = np.clip(n @ half.astype(np.float32), 0, 1) ** 24 * gloss
-        base += shine[:, None] * light.sun
+        shine = np.clip(n[shiny] @ half.astype(np.float32), 0, 1) ** 24 * gloss[shiny]
+        base[shiny] += shine[:, None] * light.sun
     return base
+
+
+def _softened(hits: Hits, soft: Array) -> Array:
+    """(n, 3) unit normals, cloth smoothed over the seams of the solids below it."""
+    rows, columns = hits.shape
+    image = np.zeros((rows * columns, 3), np.float32)
+    image[hits.pixel] = hits.normal
+    reach = max(3, rows // 26) | 1
+    mean = cv2.blur(image.reshape(rows, columns, 3), (reach, reach)).reshape(-1, 3)[hits.pixel]
+    mean /= np.sqrt(np.einsum("ij,ij->i", mean, mean))[:, None] + np.float32(1e-6)
+    mean -= hits.normal
+    mean *= soft[:, None]
+    mean += hits.normal
+    return mean
 
 
 def _hollow(hits: Hits) -> Array:
     """(n,) how open every pixel is: 1, less where its surroundings are nearer to the camera."""
     rows, columns = hits.shape
-    depth = np.full(rows * columns, np.nan, np.float32)
-    depth[hits.pixel] = hits.depth
-    image = depth.reshape(rows, columns)
-    inside = (~np.isnan(image)).astype(np.float32)
+    image = np.zeros((rows * columns, 2), np.float32)
+    image[hits.pixel, 0] = hits.depth
+    image[hits.pixel, 1] = 1
     reach = max(3, rows // 14) | 1
-    mean = cv2.blur(np.nan_to_num(image), (reach, reach))
-    count = cv2.blur(inside, (reach, reach))
-    near = (mean / np.maximum(count, 1e-3)).ravel()[hits.pixel]
-    behind = np.clip(hits.depth - near, 0, 0.12)
-    return 1 - 4.0 * behind
+    mean = cv2.blur(image.reshape(rows, columns, 2), (reach, reach)).reshape(-1, 2)[hits.pixel]
+    behind = np.clip(hits.depth - mean[:, 0] / mean[:, 1], 0, 0.12)
+    result: Array = 1 - 4.0 * behind
+    return result

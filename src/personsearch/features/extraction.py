@@ -1,9 +1,4 @@
-"""What a searcher saw and how it describes the queries: computed once, kept on disk, scored many times.
-
-The file is a ``.npz`` without pickles: columns of everybody seen per picture (``det_*``),
-the queries (``q_*``), the people around each query (``qdet_*``), names (``img_name``) and
-``meta``, a JSON text. Tables with a ``_ptr`` are CSR: rows of item i are ``ptr[i]:ptr[i+1]``.
-"""
+"""Running a searcher over scenes once, so that it can be killed and loses next to nothing."""
 
 from __future__ import annotations
 
@@ -22,185 +17,18 @@ import numpy as np
 from personsearch import images
 from personsearch.boxes import iou
 from personsearch.errors import DatasetError, InputError, ModelMismatch, PersonSearchError, UsageError
+from personsearch.features.table import VERSION, Features, check_shape, query_keys
 from personsearch.files import sha256_of, write_atomically, write_json
 from personsearch.progress import Progress, silent
-from personsearch.types import Array, Detections, Embedder, Scene, Searcher, Similarity, Trials
-
-VERSION = 1
-"""Of the file; a reader refuses every other."""
+from personsearch.types import Array, Detections, Embedder, Scene, Searcher, Trials
 
 SHARD_SCENES = 64
 SHARD_SECONDS = 20.0
 """A shard is written after so many pictures or seconds: the most a kill can lose."""
 
-_COLUMNS = {
-    "det_ptr": (np.int64, 1),
-    "det_box": (np.float32, 2),
-    "det_score": (np.float32, 1),
-    "det_feat": (np.float32, 2),
-    "q_img": (np.int32, 1),
-    "q_box": (np.float32, 2),
-    "q_pid": (np.int64, 1),
-    "q_feat": (np.float32, 2),
-    "qdet_ptr": (np.int64, 1),
-    "qdet_box": (np.float32, 2),
-    "qdet_score": (np.float32, 1),
-    "qdet_feat": (np.float32, 2),
-}
-
 Boxes = Literal["detected", "annotated"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Features:
-    """Everybody seen in N pictures, and Q queries, described by d numbers each.
-
-    Attributes:
-        scenes: names of the pictures (``img_name`` in the file).
-        det_ptr: (N+1,) int64; people of picture i.
-        det_box: (M, 4) float32 x1 y1 x2 y2, upright picture pixels.
-        det_score: (M,) float32.
-        det_feat: (M, d) float32, raw embeddings.
-        q_img: (Q,) int32, row in ``scenes``.
-        q_box: (Q, 4) float32.
-        q_pid: (Q,) int64, identity in the protocol.
-        q_feat: (Q, d) float32.
-        qdet_ptr: (Q+1,) int64; people in the query's picture, the query itself FIRST.
-        qdet_box, qdet_score, qdet_feat: as ``det_*``; the query's score is 1.
-        meta: version, fingerprint, similarity, dim, dataset, inputs, settings.
-    """
-
-    scenes: tuple[str, ...]
-    det_ptr: Array
-    det_box: Array
-    det_score: Array
-    det_feat: Array
-    q_img: Array
-    q_box: Array
-    q_pid: Array
-    q_feat: Array
-    qdet_ptr: Array
-    qdet_box: Array
-    qdet_score: Array
-    qdet_feat: Array
-    meta: Mapping[str, Any]
-
-    def __post_init__(self) -> None:
-        for name, (dtype, axes) in _COLUMNS.items():
-            column = np.asarray(getattr(self, name), dtype=dtype)
-            if column.ndim != axes:
-                raise ValueError(f"{name} must have {axes} axes, got {column.shape}")
-            object.__setattr__(self, name, column)
-        if len(set(self.scenes)) != len(self.scenes):
-            raise ValueError("two pictures have one name")
-        dim = int(self.meta["dim"])
-        for prefix, owners in (("det", len(self.scenes)), ("qdet", len(self.q_img))):
-            ptr = getattr(self, f"{prefix}_ptr")
-            rows = len(getattr(self, f"{prefix}_score"))
-            if len(ptr) != owners + 1 or ptr[0] != 0 or ptr[-1] != rows or (np.diff(ptr) < 0).any():
-                raise ValueError(f"{prefix}_ptr must rise from 0 to {rows} over {owners} rows")
-            _check_shape(getattr(self, f"{prefix}_box"), (rows, 4), f"{prefix}_box")
-            _check_shape(getattr(self, f"{prefix}_feat"), (rows, dim), f"{prefix}_feat")
-        queries = len(self.q_img)
-        _check_shape(self.q_box, (queries, 4), "q_box")
-        _check_shape(self.q_pid, (queries,), "q_pid")
-        _check_shape(self.q_feat, (queries, dim), "q_feat")
-        if queries and not (self.q_img.min() >= 0 and self.q_img.max() < len(self.scenes)):
-            raise ValueError(f"q_img points outside the {len(self.scenes)} pictures")
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the model that described everybody."""
-        return str(self.meta["fingerprint"])
-
-    @property
-    def similarity(self) -> Similarity:
-        """How embeddings are compared."""
-        return cast(Similarity, self.meta["similarity"])
-
-    @property
-    def dim(self) -> int:
-        """Length of an embedding."""
-        return int(self.meta["dim"])
-
-    def detections(self, scene: str) -> Detections:
-        """Everybody seen in the picture called ``scene``.
-
-        Raises:
-            DatasetError: there is no such picture here.
-        """
-        if scene not in self.scenes:
-            raise DatasetError(f"the features hold nothing of {scene}", hint="make them for this data set")
-        rows = slice(*self.det_ptr[self.scenes.index(scene) :][:2])
-        return Detections(self.det_box[rows], self.det_score[rows], self.det_feat[rows])
-
-    def context(self, query: int) -> Detections:
-        """The people in the picture of query ``query`` (a row of ``q_*``), the query itself first."""
-        rows = slice(*self.qdet_ptr[query:][:2])
-        return Detections(self.qdet_box[rows], self.qdet_score[rows], self.qdet_feat[rows])
-
-    def query_rows(self, trials: Trials) -> Array:
-        """(len(trials),) int64 row in ``q_*`` of each query, found by picture and box.
-
-        Raises:
-            DatasetError: somebody whom ``trials`` look for is not described here.
-        """
-        known = _keys([self.scenes[row] for row in self.q_img], self.q_box)
-        row_of = {key: row for row, key in reversed(list(enumerate(known)))}
-        wanted = _keys([trials.scenes[row] for row in trials.query_scene], trials.query_box)
-        missing = [key for key in wanted if key not in row_of]
-        if missing:
-            raise DatasetError(
-                f"the features do not describe the query at {list(missing[0][1])} of {missing[0][0]} "
-                f"({len(missing)} of {len(wanted)} queries missing)",
-                hint="they were made for other searches; make them again for these",
-            )
-        return np.array([row_of[key] for key in wanted], np.int64)
-
-    def query_embeddings(self, trials: Trials) -> Array:
-        """(len(trials), d) float32 descriptions of the people that ``trials`` look for."""
-        found: Array = self.q_feat[self.query_rows(trials)]
-        return found
-
-    def save(self, path: Path) -> None:
-        """Write the file, all or nothing; equal features are equal bytes."""
-        columns = {name: getattr(self, name) for name in _COLUMNS}
-        meta = json.dumps(dict(self.meta), sort_keys=True)
-        names = np.array(self.scenes, dtype=np.str_) if self.scenes else np.zeros(0, "<U1")
-        write_atomically(
-            path,
-            lambda file: np.savez(file, img_name=names, meta=np.array(meta), allow_pickle=False, **columns),
-        )
-
-    @staticmethod
-    def load(path: Path) -> Features:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            InputError: no such file, damaged, or of another version.
-        """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path} is not a file", hint="features are made by evaluating a model")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                meta = json.loads(str(file["meta"]))
-                if meta["version"] != VERSION:
-                    raise InputError(
-                        f"{path} is a features file of version {meta['version']}, this reads {VERSION}",
-                        hint="make the features again",
-                    )
-                columns = {name: file[name] for name in _COLUMNS}
-                return Features(scenes=tuple(file["img_name"].tolist()), meta=meta, **columns)
-        except PersonSearchError:
-            raise
-        except Exception as error:  # zip, header, key and shape errors all mean that the file is damaged
-            reason = f"{type(error).__name__} {error}".split("\n", 1)[0]
-            raise InputError(
-                f"{path} is not a whole features file: {reason}", hint="remove it and make the features again"
-            ) from error
 
 
 def extract(
@@ -235,10 +63,7 @@ def extract(
         DatasetError: ``trials`` name a picture that is not among ``scenes``.
     """
     path = Path(path)
-    if boxes not in ("detected", "annotated"):
-        raise UsageError(f"boxes are 'detected' or 'annotated', not {boxes!r}")
-    if boxes == "detected" and not isinstance(searcher, Searcher):
-        raise UsageError("this model describes people but does not find them", hint="use annotated boxes")
+    _check_boxes(searcher, boxes)
     protocols = [trials] if isinstance(trials, Trials) else list(trials)
     queries = _queries(scenes, protocols)
     meta = {
@@ -301,7 +126,7 @@ def _queries(scenes: Sequence[Scene], protocols: Sequence[Trials]) -> _Queries:
                 f"{protocol.name} names {missing[0]}, which is not among the scenes",
                 hint="give the scenes of the split that the searches are made in",
             )
-        keys = _keys([protocol.scenes[row] for row in protocol.query_scene], protocol.query_box)
+        keys = query_keys([protocol.scenes[row] for row in protocol.query_scene], protocol.query_box)
         for key, person in zip(keys, protocol.query_person.tolist(), strict=True):
             if number and key in known:
                 continue
@@ -312,10 +137,6 @@ def _queries(scenes: Sequence[Scene], protocols: Sequence[Trials]) -> _Queries:
     return _Queries(
         np.array(rows, np.int32), np.array(boxes, np.float32).reshape(-1, 4), np.array(people, np.int64)
     )
-
-
-def _keys(names: Sequence[str], boxes: Array) -> list[tuple[str, tuple[float, ...]]]:
-    return [(name, tuple(box)) for name, box in zip(names, boxes.tolist(), strict=True)]
 
 
 def _inputs(scenes: Sequence[Scene], queries: _Queries, boxes: Boxes) -> str:
@@ -335,10 +156,18 @@ def _inputs(scenes: Sequence[Scene], queries: _Queries, boxes: Boxes) -> str:
     return digest.hexdigest()
 
 
+def _check_boxes(searcher: Embedder, boxes: str) -> None:
+    if boxes not in ("detected", "annotated"):
+        raise UsageError(f"boxes are 'detected' or 'annotated', not {boxes!r}")
+    if boxes == "detected" and not isinstance(searcher, Searcher):
+        raise UsageError("this model describes people but does not find them", hint="use annotated boxes")
+
+
 def _check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
     if found["fingerprint"] != wanted["fingerprint"]:
+        theirs, ours = found["fingerprint"][:12], wanted["fingerprint"][:12]
         raise ModelMismatch(
-            f"{path} holds features of model {found['fingerprint'][:12]}, not of {wanted['fingerprint'][:12]}",
+            f"{path} holds features of model {theirs}, not of {ours}",
             hint="remove the file, or write to another one",
         )
     for key in ("inputs", "settings", "similarity", "dim"):
@@ -352,7 +181,7 @@ def _check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path)
 def _prepare_parts(parts: Path, meta: Mapping[str, Any]) -> None:
     """An empty folder for this job, or the one that an earlier call of the same job left."""
     job = parts / "job.json"
-    if parts.exists():
+    if _shard_files(parts):
         try:
             same = json.loads(job.read_text()) == meta
         except (OSError, ValueError):
@@ -365,7 +194,14 @@ def _prepare_parts(parts: Path, meta: Mapping[str, Any]) -> None:
 
 
 def _shard_files(parts: Path) -> list[Path]:
-    return sorted(parts.glob("shard-*.npz"))
+    """The shards that join without a gap from the first picture on."""
+    chain, reached = [], 0
+    for path in sorted(parts.glob("shard-*.npz")):
+        start, stop = (int(part) for part in path.stem.split("-")[1:])
+        if start == reached:
+            chain.append(path)
+            reached = stop
+    return chain
 
 
 def _finished(parts: Path) -> int:
@@ -385,8 +221,8 @@ def _look(searcher: Embedder, scene: Scene, row: int, queries: _Queries, boxes: 
     embeddings = np.zeros((0, searcher.dim), np.float32)
     if len(mine):
         embeddings = np.asarray(searcher.embed(picture, queries.box[mine]), np.float32)
-    _check_shape(seen.embeddings, (len(seen), searcher.dim), f"embeddings of {scene.name}")
-    _check_shape(embeddings, (len(mine), searcher.dim), f"query embeddings of {scene.name}")
+    check_shape(seen.embeddings, (len(seen), searcher.dim), f"embeddings of {scene.name}")
+    check_shape(embeddings, (len(mine), searcher.dim), f"query embeddings of {scene.name}")
     if not (np.isfinite(seen.embeddings).all() and np.isfinite(embeddings).all()):
         raise PersonSearchError(
             f"the model describes somebody in {scene.name} by numbers that are not finite",
@@ -409,7 +245,7 @@ def _write_shards(parts: Path, looks: Iterable[_Look]) -> None:
 
 
 def _write_shard(parts: Path, batch: Sequence[_Look]) -> None:
-    columns = {
+    columns: dict[str, Any] = {
         "count": np.array([len(look.seen) for look in batch], np.int64),
         "box": np.concatenate([look.seen.boxes for look in batch]),
         "score": np.concatenate([look.seen.scores for look in batch]),
@@ -418,13 +254,13 @@ def _write_shard(parts: Path, batch: Sequence[_Look]) -> None:
         "q_feat": np.concatenate([look.embeddings for look in batch]),
     }
     name = f"shard-{batch[0].row:08d}-{batch[-1].row + 1:08d}.npz"
-    write_atomically(parts / name, lambda file: np.savez(file, allow_pickle=False, **columns))
+    write_atomically(parts / name, lambda file: np.savez(file, **columns))
 
 
 def _read_shards(parts: Path) -> Iterator[dict[str, Array]]:
     for path in _shard_files(parts):
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 yield dict(file)
         except (OSError, ValueError, EOFError, KeyError) as error:
             raise InputError(f"{path} is damaged", hint=f"remove {parts} and start again") from error
@@ -474,8 +310,3 @@ def _context(seen: Detections, box: Array, embedding: Array) -> Detections:
         np.concatenate([np.ones(1, np.float32), others.scores]),
         np.concatenate([embedding[None], others.embeddings]),
     )
-
-
-def _check_shape(array: Array, shape: tuple[int, ...], what: str) -> None:
-    if array.shape != shape:
-        raise ValueError(f"{what} must have shape {shape}, got {array.shape}")

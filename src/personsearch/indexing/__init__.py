@@ -1,0 +1,1 @@
+"""Media into a gallery: who is in these pictures?"""

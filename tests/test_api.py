@@ -1,0 +1,111 @@
+"""The public face, on people who are rectangles of one colour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from personsearch.api import Gallery, PersonSearch, as_picture
+from personsearch.errors import InputError, ModelMismatch, UsageError
+from personsearch.types import Array, Detections, Picture
+
+WALL = 250
+
+
+class OneRectangle:
+    """Sees the one dark thing in front of a bright wall; describes it by its mean colour."""
+
+    dim = 3
+    similarity = "euclidean"
+
+    def __init__(self, fingerprint: str = "one") -> None:
+        self.fingerprint = fingerprint
+
+    def detect(self, picture: Picture) -> Detections:
+        ys, xs = np.nonzero((picture.pixels < WALL - 40).any(axis=2))
+        boxes = np.array([[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]], np.float32)
+        return Detections(boxes, [0.7], self.embed(picture, boxes))
+
+    def embed(self, picture: Picture, boxes: Array) -> Array:
+        crops = [picture.pixels[y1:y2, x1:x2] for x1, y1, x2, y2 in np.asarray(boxes, int)]
+        return np.array([crop.mean(axis=(0, 1)) / 255 for crop in crops], np.float32)
+
+
+def pixels(colour: tuple[int, int, int], left: int = 10) -> Array:
+    picture = np.full((100, 200, 3), WALL, np.uint8)
+    picture[10:70, left : left + 20] = colour
+    return picture
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, colour in (("red", (220, 30, 30)), ("rust", (200, 40, 40)), ("blue", (30, 30, 220))):
+        Image.fromarray(pixels(colour)).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def model() -> PersonSearch:
+    return PersonSearch(OneRectangle())
+
+
+def test_index_detect_and_search(model: PersonSearch, photos: Path, tmp_path: Path) -> None:
+    report = model.index(photos, tmp_path / "g")
+    assert (report.added, report.people, report.failures) == (3, 3, ())
+    people = model.detect(photos / "red.png")
+    assert people.boxes.tolist() == [[10, 10, 30, 70]]
+    result = model.search(tmp_path / "g", photos / "red.png", people.boxes[0])
+    assert [Path(hit.picture).name for hit in result.hits] == ["rust.png", "blue.png"]  # not itself
+    with Gallery.open(tmp_path / "g") as gallery:
+        everybody = model.search(gallery, pixels((220, 30, 30)), people.boxes[0], color="rgb")
+        again = model.search(gallery, pixels((220, 30, 30)), people.boxes[0], 1, color="rgb")
+    assert [Path(hit.picture).name for hit in everybody.hits] == ["red.png", "rust.png", "blue.png"]
+    assert len(again.hits) == 1
+
+
+def test_bgr_pixels_are_turned_and_unsaid_order_is_refused(model: PersonSearch) -> None:
+    red = pixels((220, 30, 30))
+    expected = model.embed(red, np.array([[10, 10, 30, 70]]), color="rgb")
+    turned = model.embed(red[..., ::-1], np.array([[10, 10, 30, 70]]), color="bgr")
+    assert np.array_equal(expected, turned)
+    assert not np.array_equal(expected, model.embed(red, np.array([[10, 10, 30, 70]]), color="bgr"))
+    with pytest.raises(UsageError, match="order"):
+        model.detect(red)
+    with pytest.raises(UsageError, match="color"):
+        as_picture(Picture(red), color="rgb")
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_arrays_that_are_no_picture(wrong: Array) -> None:
+    with pytest.raises(InputError, match="uint8"):
+        as_picture(wrong, color="rgb")
+
+
+@pytest.mark.parametrize(
+    "box", [[300, 0, 320, 50], [-15, 10, 5, 70], [1, 2, 3], [5, 5, 5, 9], [0, 0, np.nan, 5]]
+)
+def test_boxes_that_mean_nothing(model: PersonSearch, photos: Path, box: list[float], tmp_path: Path) -> None:
+    model.index(photos, tmp_path / "g")
+    with pytest.raises(InputError, match="box"):
+        model.search(tmp_path / "g", photos / "red.png", np.array(box))
+
+
+def test_min_score_and_another_model(model: PersonSearch, photos: Path, tmp_path: Path) -> None:
+    assert len(model.detect(photos / "red.png", min_score=0.8)) == 0
+    model.index(photos, tmp_path / "g")
+    with pytest.raises(ModelMismatch):
+        PersonSearch(OneRectangle("other")).search(
+            tmp_path / "g", photos / "red.png", np.array([10, 10, 30, 70])
+        )
+
+
+def test_load_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no model folder"):
+        PersonSearch.load(tmp_path / "none")
