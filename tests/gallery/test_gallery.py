@@ -82,9 +82,9 @@ def test_search_is_what_sorting_everybody_gives(
                 ranked = [item for item in ranked if not (item[1] in met or met.add(item[1]))]
             return [item[2] for item in ranked[:k]], [alike(item[0]) for item in ranked[:k]]
 
-        for _ in range(8):
+        for _ in range(4):
             query = rng.integers(-2, 3, 4).astype(np.float32)
-            for k in (1, 7, 50, 1000):
+            for k in (1, 7, 1000):
                 for per in ("picture", "person"):
                     hits = search(gallery, query, k, per=per).hits
                     got = [hit.detection - 1 for hit in hits]

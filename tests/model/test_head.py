@@ -16,7 +16,11 @@ def plain(**changes) -> ReidHead:
 
 def test_the_layers_are_the_papers() -> None:
     head = plain()
-    shapes = {name: tuple(layer.weight.shape) for name, layer in head.named_children() if isinstance(layer, nn.Linear)}
+    shapes = {
+        name: tuple(layer.weight.shape)
+        for name, layer in head.named_children()
+        if isinstance(layer, nn.Linear)
+    }
     assert shapes == {"fc6": (8, 12), "fc7": (8, 8), "fc8": (4, 8), "box": (4, 8), "classifier": (6, 4)}
     assert head.person is None
 

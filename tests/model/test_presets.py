@@ -61,7 +61,12 @@ def test_the_papers_numbers_and_the_authors_where_the_text_is_silent() -> None:
     assert (pool.source, pool.size, pool.kind) == ("trunk", (7, 7), "pool")
     assert (network.head.dropout, network.head.embedding_relu) == (0.5, False)
     losses = network.losses
-    assert (losses.identity, losses.k, losses.normaliser, losses.identity_weight) == ("rss", 100, "batch", 1.0)
+    assert (losses.identity, losses.k, losses.normaliser, losses.identity_weight) == (
+        "rss",
+        100,
+        "batch",
+        1.0,
+    )
     detect = network.detect
     assert (detect.min_score, detect.nms, detect.limit, detect.describe_refined) == (0.05, 0.4, 100, False)
 

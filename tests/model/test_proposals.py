@@ -74,7 +74,8 @@ def test_the_sigmoid_of_the_difference_is_the_two_way_softmax() -> None:
     # And so is the loss: binary cross-entropy of the difference = softmax loss of the pair.
     wanted = torch.randint(0, 2, person.shape)
     torch.testing.assert_close(
-        functional.binary_cross_entropy_with_logits(logits, wanted.float()), functional.cross_entropy(pair, wanted)
+        functional.binary_cross_entropy_with_logits(logits, wanted.float()),
+        functional.cross_entropy(pair, wanted),
     )
 
 

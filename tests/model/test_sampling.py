@@ -106,9 +106,9 @@ def test_shares_and_counts() -> None:
     """Ten people in a batch of 16: 4 of them at a quarter, and 12 of background."""
     truth = [[30.0 * i, 0.0, 30.0 * i + 10, 20.0] for i in range(10)]
     empty = [[30.0 * i, 50.0, 30.0 * i + 10, 70.0] for i in range(40)]
-    rois = sample(empty, truth, list(range(9)) + [-1], RoiSettings(batch=16))
+    rois = sample(empty, truth, [*range(9), -1], RoiSettings(batch=16))
     assert (int(rois.person.sum()), len(rois.boxes)) == (4, 16)
-    few = sample(empty[:3], truth, list(range(9)) + [-1], RoiSettings(batch=16))
+    few = sample(empty[:3], truth, [*range(9), -1], RoiSettings(batch=16))
     assert (int(few.person.sum()), len(few.boxes)) == (4, 7)
     one = sample(empty, truth[:1], [5], RoiSettings(batch=16))
     assert (int(one.person.sum()), len(one.boxes)) == (1, 16)

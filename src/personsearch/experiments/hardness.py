@@ -36,7 +36,7 @@ class ColourHistogram:
 
     similarity: Similarity = "cosine"
 
-    def __init__(self, bins: tuple[int, int, int] = (8, 16, 16)) -> None:
+    def __init__(self, bins: tuple[int, int, int] = (8, 20, 20)) -> None:
         self.bins = bins
         self.dim = int(np.prod(bins))
         self.fingerprint = hashlib.sha256(f"LAB histogram {bins}".encode()).hexdigest()
@@ -49,7 +49,7 @@ class ColourHistogram:
         for i, (x1, y1, x2, y2) in enumerate(np.asarray(boxes).tolist()):
             crop = lab[max(round(y1), 0) : min(round(y2), height), max(round(x1), 0) : min(round(x2), width)]
             if crop.size:
-                counts = cv2.calcHist([crop], [0, 1, 2], None, list(self.bins), [0, 256, 48, 208, 48, 208])
+                counts = cv2.calcHist([crop], [0, 1, 2], None, list(self.bins), [0, 256, 20, 232, 20, 232])
                 result[i] = np.sqrt(counts.ravel() / max(counts.sum(), 1))
         return result
 

@@ -39,4 +39,6 @@ def test_no_person_no_loss() -> None:
 def test_the_gradient_is_that_of_the_value() -> None:
     predicted = torch.tensor([[0.3, -0.6, 1.7, -3.0]], dtype=torch.float64, requires_grad=True)
     target = torch.zeros(1, 4, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda p: box_loss(p, target, divisor=3), (predicted,), eps=1e-2, atol=2e-3)
+    assert torch.autograd.gradcheck(
+        lambda p: box_loss(p, target, divisor=3), (predicted,), eps=1e-2, atol=2e-3
+    )

@@ -56,7 +56,9 @@ def test_sampled_classes_keep_the_papers_rules(data) -> None:
     classes = data.draw(st.integers(2, 12))
     k = data.draw(st.integers(2, classes))
     labels = torch.tensor(data.draw(st.lists(st.integers(0, classes - 1), max_size=8)), dtype=torch.int64)
-    check_rules(labels, sample_classes(labels, classes, k, generator(data.draw(st.integers(0, 99)))), classes, k)
+    check_rules(
+        labels, sample_classes(labels, classes, k, generator(data.draw(st.integers(0, 99)))), classes, k
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -97,8 +98,10 @@ def _hair(rng: np.random.Generator) -> Colour:
 
 
 _VIVID = (
-    (0.0, 0.88, 0.85), (0.97, 0.75, 0.6), (0.055, 0.85, 0.9), (0.13, 0.8, 0.92), (0.22, 0.6, 0.7), (0.36, 0.7, 0.6),
-    (0.48, 0.65, 0.7), (0.56, 0.6, 0.9), (0.61, 0.85, 0.8), (0.72, 0.5, 0.65), (0.81, 0.5, 0.6), (0.93, 0.55, 0.92),
+    (0.0, 0.88, 0.85), (0.97, 0.75, 0.6), (0.055, 0.85, 0.9), (0.13, 0.8, 0.92), (0.22, 0.6, 0.7),
+    (0.36, 0.7, 0.6),
+    (0.48, 0.65, 0.7), (0.56, 0.6, 0.9), (0.61, 0.85, 0.8), (0.72, 0.5, 0.65), (0.81, 0.5, 0.6),
+    (0.93, 0.55, 0.92),
 )  # fmt: skip
 """Hue, and the most of saturation and value, of the colours that clothes are dyed in."""
 _VIVID_SHARES = (0.17, 0.08, 0.07, 0.09, 0.05, 0.1, 0.07, 0.1, 0.13, 0.05, 0.03, 0.06)
@@ -109,9 +112,7 @@ def cloth_colour(rng: np.random.Generator, vivid: float = 0.45) -> Colour:
     kind = rng.random()
     if kind < vivid:
         hue, most, brightest = _VIVID[rng.choice(len(_VIVID), p=_VIVID_SHARES)]
-        return _rgb(
-            rng.normal(hue, 0.02), rng.uniform(0.5, 1.0) * most, rng.uniform(0.45, 1.0) * brightest
-        )
+        return _rgb(rng.normal(hue, 0.02), rng.uniform(0.5, 1.0) * most, rng.uniform(0.45, 1.0) * brightest)
     kind = rng.random()
     if kind < 0.28:
         return _rgb(rng.random(), rng.uniform(0, 0.15), rng.uniform(0.08, 0.2))
@@ -194,13 +195,19 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
     """Somebody: everything that makes an identity, drawn from ``rng``."""
     female = bool(rng.random() < 0.5)
     child = bool(rng.random() < 0.06)
-    height = rng.uniform(1.12, 1.42) if child else np.clip(rng.normal(1.65 if female else 1.77, 0.07), 1.5, 1.98)
-    upper = _pick(rng, UPPERS, (0.3, 0.22, 0.2, 0.12, 0.1, 0.12) if female else (0.32, 0.22, 0.24, 0.14, 0.08, 0))
+    height = (
+        rng.uniform(1.12, 1.42) if child else np.clip(rng.normal(1.65 if female else 1.77, 0.07), 1.5, 1.98)
+    )
+    upper = _pick(
+        rng, UPPERS, (0.3, 0.22, 0.2, 0.12, 0.1, 0.12) if female else (0.32, 0.22, 0.24, 0.14, 0.08, 0)
+    )
     lower = _pick(rng, LOWERS, (0.68, 0.1, 0.16, 0.06) if female else (0.84, 0.16, 0, 0))
     if upper == "coat" and lower == "shorts":
         lower = "trousers"
     hair_style = _pick(
-        rng, HAIRS, (0.12, 0.02, 0, 0.22, 0.34, 0.2, 0.1) if female else (0.62, 0.22, 0.08, 0.04, 0.03, 0, 0.01)
+        rng,
+        HAIRS,
+        (0.12, 0.02, 0, 0.22, 0.34, 0.2, 0.1) if female else (0.62, 0.22, 0.08, 0.04, 0.03, 0, 0.01),
     )
     shoe_kind = rng.random()
     shoes = (
@@ -237,7 +244,9 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
 
 def _near(rng: np.random.Generator, colour: Colour, amount: float = 0.03) -> Colour:
     """Nearly ``colour``: another piece from the same shelf."""
-    return tuple(np.clip(np.array(colour) * rng.uniform(0.92, 1.08) + rng.normal(0, amount, 3), 0.02, 1).tolist())
+    return tuple(
+        np.clip(np.array(colour) * rng.uniform(0.92, 1.08) + rng.normal(0, amount, 3), 0.02, 1).tolist()
+    )
 
 
 def near_twin(person: Appearance, rng: np.random.Generator) -> Appearance:
@@ -260,7 +269,7 @@ def near_twin(person: Appearance, rng: np.random.Generator) -> Appearance:
         ),
         bottom=replace(person.bottom, first=_near(rng, person.bottom.first)),
     )
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "bottom": {"bottom": replace(twin.bottom, first=_contrast(rng, person.bottom.first, 0.3))},
         "hair": {"hair": other.hair, "hair_style": "bob" if person.hair_style != "bob" else "ponytail"},
         "bag": {

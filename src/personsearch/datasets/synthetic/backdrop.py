@@ -29,13 +29,21 @@ def choose_light(mood: str, rng: np.random.Generator) -> Light:
     """How a place of ``mood`` is lit."""
     side, toward = float(rng.uniform(-1, 1)), float(rng.uniform(-0.9, 0.5))
     if mood == "sunny":
-        direction, sun, sky = (side, rng.uniform(0.6, 1.3), toward), rng.uniform(0.7, 0.95), rng.uniform(0.38, 0.5)
+        direction, sun, sky = (
+            (side, rng.uniform(0.6, 1.3), toward),
+            rng.uniform(0.7, 0.95),
+            rng.uniform(0.38, 0.5),
+        )
         colour = (1.0, 0.95, 0.86)
     elif mood == "overcast":
         direction, sun, sky = (side * 0.5, 1.2, toward * 0.5), rng.uniform(0.15, 0.3), rng.uniform(0.78, 0.95)
         colour = (0.97, 0.99, 1.02)
     elif mood == "evening":
-        direction, sun, sky = (side * 1.4, rng.uniform(0.3, 0.6), toward), rng.uniform(0.5, 0.7), rng.uniform(0.42, 0.55)
+        direction, sun, sky = (
+            (side * 1.4, rng.uniform(0.3, 0.6), toward),
+            rng.uniform(0.5, 0.7),
+            rng.uniform(0.42, 0.55),
+        )
         colour = (1.06, 0.94, 0.82)
     else:
         direction, sun, sky = (side * 0.5, 1.0, toward * 0.7), rng.uniform(0.3, 0.5), rng.uniform(0.65, 0.82)
@@ -98,7 +106,9 @@ def _sky(image: Array, stage: Stage, camera: Camera, tiles: Tiles, rng: np.rando
     image[:] = (np.array(high) * (1 - ramp) + np.array(low) * ramp)[:, None].astype(np.uint8)
     top = int(np.clip(horizon + 2, 2, rows))
     part = cv2.resize(
-        np.roll(tiles.smooth, int(rng.integers(512)), axis=1)[:160], (image.shape[1], top), interpolation=cv2.INTER_LINEAR
+        np.roll(tiles.smooth, int(rng.integers(512)), axis=1)[:160],
+        (image.shape[1], top),
+        interpolation=cv2.INTER_LINEAR,
     )
     amount = 0.35 if stage.mood == "sunny" else 0.12
     image[:top] = cv2.addWeighted(image[:top], 1.0, part, amount, -118 * amount)
@@ -116,7 +126,9 @@ def _ceiling(image: Array, stage: Stage, camera: Camera, tiles: Tiles, rng: np.r
     origin = np.array([0.0, stage.ceiling, 0.0])
     along = np.array([stage.heading[0], 0, stage.heading[1]])
     across = np.array([-along[2], 0, along[0]])
-    paint_plane(image, camera, (origin, along, across), (-80, -80, 80, 80), texture, float(rng.uniform(30, 60)))
+    paint_plane(
+        image, camera, (origin, along, across), (-80, -80, 80, 80), texture, float(rng.uniform(30, 60))
+    )
 
 
 def _road(image: Array, stage: Stage, camera: Camera, tiles: Tiles, rng: np.random.Generator) -> None:
@@ -127,7 +139,7 @@ def _road(image: Array, stage: Stage, camera: Camera, tiles: Tiles, rng: np.rand
     along = np.array([wall.along[0], 0, wall.along[1]])
     inward = np.array([wall.inward[0], 0, wall.inward[1]])
     origin = np.array([wall.origin[0], 0, wall.origin[1]])
-    asphalt = np.empty((256, 256, 3), np.uint8)
+    asphalt: Array = np.empty((256, 256, 3), np.uint8)
     asphalt[:] = paint(rng, stage.brightness * float(rng.uniform(0.55, 0.75)), 0.02)
     asphalt = cv2.blur(roughen(asphalt, tiles.rough, 0.12, rng), (3, 3))
     axes = (origin, along, inward)

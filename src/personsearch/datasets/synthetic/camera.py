@@ -63,7 +63,8 @@ class Camera:
         seen = self.to_camera(np.asarray(points, dtype=np.float64))
         width, height = self.size
         xy = seen[..., :2] / seen[..., 2:]
-        return xy * self.focal + np.array([width / 2, height / 2])
+        pixels: Array = xy * self.focal + np.array([width / 2, height / 2])
+        return pixels
 
     def jacobian(self, points: Array) -> Array:
         """(n, 2, 3) pixels a metre: derivative of :meth:`project` at world points (n, 3)."""
@@ -79,13 +80,16 @@ class Camera:
     def ground(self, pixels: Array) -> Array:
         """(n, 3) the ground points seen at ``pixels`` (n, 2), which must lie below the horizon."""
         width, height = self.size
-        rays = np.concatenate(
-            [
-                (np.asarray(pixels, dtype=np.float64) - np.array([width / 2, height / 2])) / self.focal,
-                np.ones((len(pixels), 1)),
-            ],
-            axis=1,
-        ) @ self.rotation
+        rays = (
+            np.concatenate(
+                [
+                    (np.asarray(pixels, dtype=np.float64) - np.array([width / 2, height / 2])) / self.focal,
+                    np.ones((len(pixels), 1)),
+                ],
+                axis=1,
+            )
+            @ self.rotation
+        )
         return self.centre + rays * (self.height / -rays[:, 1:2])
 
     @property
@@ -96,9 +100,7 @@ class Camera:
     def plane(self, origin: Array, along: Array, across: Array) -> Array:
         """(3, 3) homography from plane coordinates (metres along, across) to pixels."""
         width, height = self.size
-        inner = np.array(
-            [[self.focal, 0, width / 2], [0, self.focal, height / 2], [0, 0, 1.0]]
-        )
+        inner = np.array([[self.focal, 0, width / 2], [0, self.focal, height / 2], [0, 0, 1.0]])
         columns = np.stack([along, across, np.asarray(origin) - self.centre], axis=1)
         result: Array = inner @ self.rotation @ columns
         return result

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from personsearch.datasets.synthetic.appearance import Cloth, Colour
-from personsearch.datasets.synthetic.body import Material
+from personsearch.datasets.synthetic.builder import Material
 from personsearch.types import Array
 
 
@@ -140,7 +140,9 @@ def _face_rule(material: Material, place: Array) -> Array:
     cheek = front & (np.abs(y + 0.015) < 0.014) & (np.abs(np.abs(x) - 0.026) < 0.012)
     base[cheek] *= np.array([1.05, 0.95, 0.94], np.float32)
     if m["beard"]:
-        base[front & (y < -0.024) | ((y < -0.008) & (np.abs(x) > 0.034) & (z > -0.01))] = hair * 0.7 + skin * 0.3
+        base[front & (y < -0.024) | ((y < -0.008) & (np.abs(x) > 0.034) & (z > -0.01))] = (
+            hair * 0.7 + skin * 0.3
+        )
     mouth = front & (np.abs(y + 0.033) < 0.004) & (np.abs(x) < 0.015)
     base[mouth] = skin * np.array([0.62, 0.36, 0.36], np.float32)
     if m["glasses"]:

@@ -113,9 +113,7 @@ def thing_box(thing: Thing, camera: Camera) -> Array:
     return np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
 
 
-def _harm(
-    new: Standing | Thing, target: Standing | None, camera: Camera, people: list[Standing]
-) -> float:
+def _harm(new: Standing | Thing, target: Standing | None, camera: Camera, people: list[Standing]) -> float:
     """0 when ``new`` touches nobody and hides nobody but ``target``; larger the worse."""
     radius = new.radius if isinstance(new, Thing) else 0.3
     box = thing_box(new, camera) if isinstance(new, Thing) else new.box
@@ -158,7 +156,9 @@ def decorate(
         thing = _thing(kind, (float(spot[0]), float(spot[1])), (size[0], size[1], size[2]), turn, rng)
         if spot[1] < 2.0 or stage.clearance(spot) < (0.3 if kind == "mannequin" else thing.radius + 0.1):
             continue
-        apart = all(math.dist(thing.position, t.position) > thing.radius + t.radius for t in [*things, *added])
+        apart = all(
+            math.dist(thing.position, t.position) > thing.radius + t.radius for t in [*things, *added]
+        )
         if apart and _harm(thing, None, camera, people) == 0:
             added.append(thing)
     return added

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from personsearch.datasets.synthetic.appearance import Appearance, draw_appearance, near_twin
-from personsearch.datasets.synthetic.body import Body
+from personsearch.datasets.synthetic.builder import Body
 from personsearch.datasets.synthetic.camera import Camera
 from personsearch.datasets.synthetic.plan import Cast, person_generator, twin_generator
 from personsearch.datasets.synthetic.primitives import Primitives

@@ -69,7 +69,11 @@ def _camera(size: tuple[int, int], tallest: float, rng: np.random.Generator) -> 
     focal = width * float(rng.uniform(0.75, 1.35))
     kind = rng.random()
     high = (
-        rng.uniform(1.4, 1.75) if kind < 0.55 else rng.uniform(1.8, 3.0) if kind < 0.88 else rng.uniform(3, 4.5)
+        rng.uniform(1.4, 1.75)
+        if kind < 0.55
+        else rng.uniform(1.8, 3.0)
+        if kind < 0.88
+        else rng.uniform(3, 4.5)
     )
     height = min(float(high), 0.95 * rows * 1.75 / tallest)
     top = max((1.75 - height) / 1.75 * tallest + 0.02 * rows, -0.1 * rows)
@@ -123,7 +127,9 @@ def _trouble(new: Standing, camera: Camera, placed: list[Standing], smallest: in
     outside = 0.72 - inside_share(new.box, camera.size)
     clipped = min(new.box[3], camera.size[1]) - max(new.box[1], 0)
     head = max(-float(new.box[1]) / float(new.box[3] - new.box[1]) - 0.02, 0)
-    trouble = 5 * max(outside, 0) + max(smallest + 1 - clipped, 0) + 3 * head + 20 * _bump(*new.position, placed)
+    trouble = (
+        5 * max(outside, 0) + max(smallest + 1 - clipped, 0) + 3 * head + 20 * _bump(*new.position, placed)
+    )
     for other in placed:
         near, far = (new, other) if new.position[1] < other.position[1] else (other, new)
         allowed = 0.22 if far.guest.must else 0.35
@@ -133,4 +139,7 @@ def _trouble(new: Standing, camera: Camera, placed: list[Standing], smallest: in
 
 def _bump(x: float, z: float, placed: list[Standing]) -> float:
     """Metres by which somebody at ground (x, z) comes too near to the others, summed."""
-    return sum(max(0.75 - math.hypot(x - one.position[0], z - one.position[1]), 0) for one in placed)
+    near = 0.0
+    for one in placed:
+        near += max(0.75 - math.hypot(x - one.position[0], z - one.position[1]), 0.0)
+    return near

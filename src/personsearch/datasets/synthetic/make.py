@@ -215,7 +215,12 @@ def _write_annotations(
     small[np.argsort(heights, kind="stable")[: round(0.1 * len(rows))]] = True
     subsets = [_subset(mask, usual, (names, found, rows, entries)) for mask in (hidden, small)]
     write_annotations(
-        root, train=scenes["train"], test=test, galleries=trials, occlusion=subsets[0], low_resolution=subsets[1]
+        root,
+        train=scenes["train"],
+        test=test,
+        galleries=trials,
+        occlusion=subsets[0],
+        low_resolution=subsets[1],
     )
     queries = [
         {

@@ -23,14 +23,16 @@ def prism(footprint: Array, low: float, high: float, colour: Array, taper: float
     bottom = np.insert(footprint, 1, low, axis=1)
     top = np.insert(top2, 1, high, axis=1)
     k = len(footprint)
-    faces = [
-        (np.array([bottom[i], bottom[(i + 1) % k], top[(i + 1) % k], top[i]]), colour) for i in range(k)
-    ]
+    faces = [(np.array([bottom[i], bottom[(i + 1) % k], top[(i + 1) % k], top[i]]), colour) for i in range(k)]
     return [*faces, (top, colour)]
 
 
 def box_at(
-    place: tuple[float, float], size: tuple[float, float], span: tuple[float, float], turn: float, colour: Array
+    place: tuple[float, float],
+    size: tuple[float, float],
+    span: tuple[float, float],
+    turn: float,
+    colour: Array,
 ) -> list[Face]:
     """A box of ``size`` (x, z) metres from ``span[0]`` to ``span[1]`` high, turned about its middle."""
     w, d = size[0] / 2, size[1] / 2

@@ -83,7 +83,7 @@ def draw_look(rng: np.random.Generator) -> Look:
     return Look(
         gain=(exposure * (1 + warm), exposure * (1 + tint), exposure * (1 - warm)),
         gamma=float(np.exp(rng.normal(0, 0.07))),
-        blur=float(rng.uniform(0.3, 0.8) if rng.random() < 0.85 else rng.uniform(0.8, 1.5)),
+        blur=float(rng.uniform(0.3, 0.75) if rng.random() < 0.88 else rng.uniform(0.75, 1.3)),
         motion=float(rng.uniform(2, 5) if rng.random() < 0.1 else 0),
         noise=float(rng.uniform(0.004, 0.02) if rng.random() < 0.8 else rng.uniform(0.02, 0.045)),
         quality=int(rng.integers(70, 95)),

@@ -143,24 +143,17 @@ def skeleton(pose: Pose, height: float, *, width: float = 1.0, child: bool = Fal
     h = height
     leg = 0.94 if child else 1.0
     neck_y, head_y, shoulder_y = (0.835, 0.915, 0.785) if child else (NECK, HEAD, SHOULDER)
-    hip_y = HIP * leg
     side = np.array([1.0, -1.0])
-    hips = np.stack([side * HIP_WIDTH * width, np.full(2, hip_y), np.zeros(2)], axis=1) * h
-    knees, ankles, toes = np.empty((2, 3)), np.empty((2, 3)), np.empty((2, 3))
-    thigh, shin = (hip_y - KNEE * leg) * h, (KNEE * leg - ANKLE) * h
-    for i in range(2):
-        a = pose.thighs[i]
-        b = a - pose.knees[i]
-        knees[i] = hips[i] + thigh * np.array([-0.02 * side[i], -math.cos(a), math.sin(a)])
-        ankles[i] = knees[i] + shin * np.array([0.0, -math.cos(b), math.sin(b)])
-        tip = min(0.0, b + 0.15) * 0.9 + max(0.0, b) * 0.5
-        toes[i] = np.array([0.12 * side[i], math.sin(tip), math.cos(tip)]) / math.hypot(1, 0.12)
+    hips = np.stack([side * HIP_WIDTH * width, np.full(2, HIP * leg), np.zeros(2)], axis=1) * h
+    knees, ankles, toes = _legs(pose, hips, h, leg)
+    hip_y = HIP * leg
     trunk = turn_about("x", pose.lean)
     shoulders_turn = trunk @ turn_about("y", pose.twist)
     pelvis = np.array([0.0, hip_y * h, 0.0])
 
-    def up(y: float, x: float = 0.0, z: float = 0.0) -> Array:
-        return pelvis + shoulders_turn @ np.array([x, y * h - pelvis[1], z])
+    def up(y: float, x: float = 0.0) -> Array:
+        place: Array = pelvis + shoulders_turn @ np.array([x, y * h - pelvis[1], 0.0])
+        return place
 
     shoulders = np.stack([up(shoulder_y, s * SHOULDER_WIDTH * width * h) for s in side])
     elbows, wrists = np.empty((2, 3)), np.empty((2, 3))
@@ -192,3 +185,17 @@ def skeleton(pose: Pose, height: float, *, width: float = 1.0, child: bool = Fal
         trunk=shoulders_turn,
         skull=skull,
     )
+
+
+def _legs(pose: Pose, hips: Array, h: float, leg: float) -> tuple[Array, Array, Array]:
+    """Knees, ankles (2, 3) and directions of the toes; ``leg`` is their length over an adult's."""
+    knees, ankles, toes = np.empty((2, 3)), np.empty((2, 3)), np.empty((2, 3))
+    thigh, shin = (HIP - KNEE) * leg * h, (KNEE * leg - ANKLE) * h
+    for i, side in enumerate((1.0, -1.0)):
+        a = pose.thighs[i]
+        b = a - pose.knees[i]
+        knees[i] = hips[i] + thigh * np.array([-0.02 * side, -math.cos(a), math.sin(a)])
+        ankles[i] = knees[i] + shin * np.array([0.0, -math.cos(b), math.sin(b)])
+        tip = min(0.0, b + 0.15) * 0.9 + max(0.0, b) * 0.5
+        toes[i] = np.array([0.12 * side, math.sin(tip), math.cos(tip)]) / math.hypot(1, 0.12)
+    return knees, ankles, toes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from personsearch.datasets.synthetic.settings import SyntheticSettings
 from personsearch.errors import UsageError
 
@@ -27,9 +29,15 @@ def preset(name: str) -> SyntheticSettings:
             bystanders=2.0,
             smallest=40,
         )
-    test = {"test_identities": 300, "test_scenes": 440, "gallery_sizes": (50, 100, 200, 400)}
+    demo = SyntheticSettings(
+        train_identities=600,
+        train_scenes=1150,
+        test_identities=300,
+        test_scenes=440,
+        gallery_sizes=(50, 100, 200, 400),
+    )
     if name == "demo":
-        return SyntheticSettings(train_identities=600, train_scenes=1150, **test)
+        return demo
     if name == "medium":
-        return SyntheticSettings(train_identities=2400, train_scenes=4200, **test)
+        return replace(demo, train_identities=2400, train_scenes=4200)
     raise UsageError(f"no preset {name!r} of generated scenes", hint=f"one of {', '.join(NAMES)}")

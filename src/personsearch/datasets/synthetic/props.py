@@ -47,11 +47,16 @@ class Thing:
 
 
 USUAL = {
-    "car": (4.2, 1.45, 1.75), "hedge": (2.2, 0.95, 0.6), "railing": (2.4, 1.0, 0.08), "bench": (1.6, 0.8, 0.5),
-    "planter": (0.9, 1.0, 0.5), "stall": (1.8, 0.95, 0.7), "table": (1.2, 0.76, 0.7), "counter": (1.8, 1.05, 0.6),
-    "trolley": (0.6, 1.0, 0.9), "tree": (0.35, 5.0, 0.35), "column": (0.5, 4.0, 0.5), "kiosk": (1.2, 2.5, 1.2),
-    "wall-end": (0.6, 3.2, 0.3), "display": (0.8, 2.0, 0.15), "post": (0.1, 2.2, 0.1), "lamp": (0.12, 5.0, 0.12),
-    "bin": (0.45, 0.95, 0.45), "bollard": (0.2, 0.95, 0.2), "mannequin": (0.4, 1.8, 0.4), "sign": (0.6, 2.4, 0.08),
+    "car": (4.2, 1.45, 1.75),
+    "hedge": (2.2, 0.95, 0.6), "railing": (2.4, 1.0, 0.08), "bench": (1.6, 0.8, 0.5),
+    "planter": (0.9, 1.0, 0.5), "stall": (1.8, 0.95, 0.7), "table": (1.2, 0.76, 0.7),
+    "counter": (1.8, 1.05, 0.6),
+    "trolley": (0.6, 1.0, 0.9), "tree": (0.35, 5.0, 0.35), "column": (0.5, 4.0, 0.5),
+    "kiosk": (1.2, 2.5, 1.2),
+    "wall-end": (0.6, 3.2, 0.3), "display": (0.8, 2.0, 0.15), "post": (0.1, 2.2, 0.1),
+    "lamp": (0.12, 5.0, 0.12),
+    "bin": (0.45, 0.95, 0.45), "bollard": (0.2, 0.95, 0.2), "mannequin": (0.4, 1.8, 0.4),
+    "sign": (0.6, 2.4, 0.08),
     "hydrant": (0.25, 0.8, 0.25),
 }  # fmt: skip
 
@@ -79,7 +84,9 @@ def _faces(thing: Thing, rng: np.random.Generator) -> list[Face]:
         point = turned(np.array([[x, z]]), place, turn)[0]
         return float(point[0]), float(point[1])
 
-    def block(x: float, z: float, size: tuple[float, float], span: tuple[float, float], tint: Array) -> list[Face]:
+    def block(
+        x: float, z: float, size: tuple[float, float], span: tuple[float, float], tint: Array
+    ) -> list[Face]:
         return box_at(at(x, z), size, span, turn, tint)
 
     if thing.kind == "car":
@@ -100,15 +107,23 @@ def _faces(thing: Thing, rng: np.random.Generator) -> list[Face]:
     if thing.kind in ("kiosk", "wall-end", "display"):
         faces = block(0, 0, (w, d), (0, h), grey if thing.kind == "wall-end" else colour)
         if thing.kind != "wall-end":
-            faces += block(0, -d / 2 - 0.01, (w * 0.84, 0.02), (0.5 * h, 0.93 * h), np.array(cloth_colour(rng)))
-            faces += block(0, -d / 2 - 0.02, (w * 0.5, 0.02), (0.55 * h, 0.7 * h), np.array(cloth_colour(rng)))
+            faces += block(
+                0, -d / 2 - 0.01, (w * 0.84, 0.02), (0.5 * h, 0.93 * h), np.array(cloth_colour(rng))
+            )
+            faces += block(
+                0, -d / 2 - 0.02, (w * 0.5, 0.02), (0.55 * h, 0.7 * h), np.array(cloth_colour(rng))
+            )
         return faces
     if thing.kind == "sign":
         return round_at(place, 0.035, (0, h), grey) + block(0, -0.03, (w, 0.03), (h - 0.7, h - 0.05), colour)
     if thing.kind == "lamp":
-        return round_at(place, w / 2, (0, h), grey * 0.6, 0.6) + round_at(place, 0.11, (0, 0.5), grey * 0.6, 0.7)
+        return round_at(place, w / 2, (0, h), grey * 0.6, 0.6) + round_at(
+            place, 0.11, (0, 0.5), grey * 0.6, 0.7
+        )
     if thing.kind in ("bin", "hydrant"):
-        return round_at(place, w / 2 * 0.85, (0, h * 0.9), colour, 1.15) + round_at(place, w / 2, (h * 0.9, h), grey * 0.5)
+        return round_at(place, w / 2 * 0.85, (0, h * 0.9), colour, 1.15) + round_at(
+            place, w / 2, (h * 0.9, h), grey * 0.5
+        )
     if thing.kind == "column":
         return round_at(place, w / 2, (0, h), grey) + round_at(place, w * 0.58, (0, 0.25), grey * 0.8)
     return round_at(place, w / 2, (0, h), grey if thing.kind == "post" else grey * 0.5)
@@ -130,7 +145,9 @@ def _furniture(thing: Thing, block: object, tints: tuple[Array, Array, Array]) -
                 faces += block(x, z, (0.05, 0.05), (0, h - 0.05), grey * 0.5)
         return list(faces) + list(block(0.1 * w, 0, (0.3, 0.25), (h, h + 0.18), colour))
     if thing.kind == "trolley":
-        return list(block(0, 0, (w, d), (0.35, h), grey) + block(0, 0, (w * 0.8, d * 0.8), (h, h + 0.12), colour))
+        return list(
+            block(0, 0, (w, d), (0.35, h), grey) + block(0, 0, (w * 0.8, d * 0.8), (h, h + 0.12), colour)
+        )
     faces = block(0, 0, (w, d), (0, h - 0.06), colour) + block(0, 0, (w + 0.1, d + 0.1), (h - 0.06, h), wood)
     if thing.kind == "stall":
         for x in np.linspace(-w / 2 + 0.15, w / 2 - 0.15, 5):
@@ -141,7 +158,18 @@ def _furniture(thing: Thing, block: object, tints: tuple[Array, Array, Array]) -
 def _car(thing: Thing, colour: Array) -> list[Face]:
     """A saloon: a side outline pushed across, windows a little outside, wheels."""
     length, height, width = thing.size
-    body = np.array([[-0.5, 0.2], [-0.5, 0.5], [-0.47, 0.58], [-0.25, 0.64], [0.26, 0.64], [0.46, 0.58], [0.5, 0.48], [0.5, 0.2]])
+    body = np.array(
+        [
+            [-0.5, 0.2],
+            [-0.5, 0.5],
+            [-0.47, 0.58],
+            [-0.25, 0.64],
+            [0.26, 0.64],
+            [0.46, 0.58],
+            [0.5, 0.48],
+            [0.5, 0.2],
+        ]
+    )
     cabin = np.array([[-0.36, 0.62], [-0.24, 0.97], [-0.02, 1.0], [0.14, 0.96], [0.27, 0.62]])
     glass = np.array([0.13, 0.16, 0.19])
     faces: list[Face] = []
@@ -149,7 +177,11 @@ def _car(thing: Thing, colour: Array) -> list[Face]:
     def push(outline: Array, tint: Array, half: float) -> None:
         sides = []
         for z in (-half, half):
-            ground = turned(np.stack([outline[:, 0] * length, np.full(len(outline), z)], axis=1), thing.position, thing.turn)
+            ground = turned(
+                np.stack([outline[:, 0] * length, np.full(len(outline), z)], axis=1),
+                thing.position,
+                thing.turn,
+            )
             sides.append(np.stack([ground[:, 0], outline[:, 1] * height, ground[:, 1]], axis=1))
         a, b = sides
         n = len(outline)
@@ -162,8 +194,13 @@ def _car(thing: Thing, colour: Array) -> list[Face]:
     push(inner, glass, width * 0.43)
     angle = np.arange(14) * (2 * math.pi / 14)
     for x in (-0.31, 0.31):
-        for radius, tint, half in ((0.33, np.array([0.06, 0.06, 0.07]), 0.505), (0.19, np.array([0.5, 0.5, 0.52]), 0.51)):
-            wheel = np.stack([x + np.cos(angle) * radius / length, (0.33 + np.sin(angle) * radius) / height], axis=1)
+        for radius, tint, half in (
+            (0.33, np.array([0.06, 0.06, 0.07]), 0.505),
+            (0.19, np.array([0.5, 0.5, 0.52]), 0.51),
+        ):
+            wheel = np.stack(
+                [x + np.cos(angle) * radius / length, (0.33 + np.sin(angle) * radius) / height], axis=1
+            )
             push(wheel, tint, width * half)
     return faces
 
@@ -184,7 +221,9 @@ def _leaves(trunk: Layer, thing: Thing, camera: Camera, light: Light, rng: np.ra
         unit = rng.uniform(-1, 1, (count, 3))
     points = unit * rng.uniform(0.55, 1, (count, 1)) * np.array(spread)
     c, s = math.cos(thing.turn), math.sin(thing.turn)
-    points = np.stack([points[:, 0] * c - points[:, 2] * s, points[:, 1], points[:, 0] * s + points[:, 2] * c], axis=1)
+    points = np.stack(
+        [points[:, 0] * c - points[:, 2] * s, points[:, 1], points[:, 0] * s + points[:, 2] * c], axis=1
+    )
     places = points + np.array(centre)
     if camera.to_camera(places)[:, 2].min() < 0.4:
         return trunk
@@ -200,7 +239,7 @@ def _leaves(trunk: Layer, thing: Thing, camera: Camera, light: Light, rng: np.ra
     y2 = int(min(max(bottom, pixels[:, 1].max() + reach), rows + 20))
     if x2 - x1 < 2 or y2 - y1 < 2 or left < x1 or top < y1 or right > x2 or bottom > y2:
         return trunk
-    colour = np.zeros((y2 - y1, x2 - x1, 3), np.float32)
+    colour: Array = np.zeros((y2 - y1, x2 - x1, 3), np.float32)
     coverage = np.zeros((y2 - y1, x2 - x1), np.float32)
     colour[top - y1 : bottom - y1, left - x1 : right - x1] = trunk.colour
     coverage[top - y1 : bottom - y1, left - x1 : right - x1] = trunk.coverage
@@ -210,7 +249,15 @@ def _leaves(trunk: Layer, thing: Thing, camera: Camera, light: Light, rng: np.ra
     for i in np.argsort(brightness - 0.3 * (points[:, 2] > 0)):
         at = np.round((pixels[i] - (x1, y1)) * 16).astype(int)
         r = int(radius[i] * rng.uniform(0.6, 1) * 16)
-        cv2.circle(colour, tuple(at.tolist()), r, (green * brightness[i] * tint).clip(0, 1).tolist(), -1, cv2.LINE_8, 4)
+        cv2.circle(
+            colour,
+            tuple(at.tolist()),
+            r,
+            (green * brightness[i] * tint).clip(0, 1).tolist(),
+            -1,
+            cv2.LINE_8,
+            4,
+        )
         cv2.circle(coverage, tuple(at.tolist()), r, 1.0, -1, cv2.LINE_8, 4)
     soft = cv2.blur(coverage, (3, 3))
     colour = cv2.blur(colour * coverage[..., None], (3, 3)) / np.maximum(soft, 1e-3)[..., None]
@@ -230,9 +277,7 @@ def mannequin_look(rng: np.random.Generator) -> Appearance:
 
 def _mannequin(thing: Thing, camera: Camera, light: Light, tiles: Tiles, rng: np.random.Generator) -> Layer:
     body = build_body(mannequin_look(rng), draw_pose(rng, walking=0.0))
-    materials = tuple(
-        replace(m, rule="plain", gloss=0.3) if m.rule == "face" else m for m in body.materials
-    )
+    materials = tuple(replace(m, rule="plain", gloss=0.3) if m.rule == "face" else m for m in body.materials)
     body = replace(body, materials=materials)
     return render_body(body, place_body(body, thing.position, thing.turn), camera, light, tiles.folds)
 
@@ -241,6 +286,8 @@ def figure_picture(tiles: Tiles, light: Light, rng: np.random.Generator) -> Arra
     """(h, w, 4) uint8 picture of somebody, as an advertiser would show them."""
     camera = Camera(size=(200, 260), focal=400, height=1.0, pitch=0.0, roll=0.0)
     body = build_body(draw_appearance(rng), draw_pose(rng))
-    layer = render_body(body, place_body(body, (0.0, 3.2), math.pi + float(rng.normal(0, 0.5))), camera, light, tiles.folds)
+    layer = render_body(
+        body, place_body(body, (0.0, 3.2), math.pi + float(rng.normal(0, 0.5))), camera, light, tiles.folds
+    )
     both = np.concatenate([layer.colour, layer.coverage[..., None]], axis=2)
     return (both * 255).astype(np.uint8)

@@ -118,8 +118,13 @@ def galleries(
 
 
 def gallery_sizes(settings: SyntheticSettings, scenes: int) -> list[int]:
-    """Sizes of the protocols that a pool of ``scenes`` can fill, smallest first."""
-    return sorted(size for size in settings.gallery_sizes if 7 <= size + 1 <= scenes)
+    """Sizes of the protocols that a pool of ``scenes`` can fill, smallest first.
+
+    A query has up to five right answers, so that a gallery holds at least six pictures. Where
+    the pool is too small for every wanted size, all of it but the query's picture is searched.
+    """
+    fitting = sorted({size for size in settings.gallery_sizes if 6 <= size < scenes})
+    return fitting or [scenes - 1] * (scenes > 1)
 
 
 def cut(galleries: Sequence[tuple[Array, Array]], size: int) -> list[tuple[Array, Array]]:

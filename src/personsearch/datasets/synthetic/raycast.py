@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Hits:
         """Runs of hits whose solid is of one ``group`` (P,); hits are sorted by ``group``'s order."""
         changes = np.flatnonzero(np.diff(group[self.solid])) + 1
         edges = [0, *changes.tolist(), len(self.solid)]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             if start < stop:
                 yield int(group[self.solid[start]]), slice(start, stop)
 
@@ -134,15 +135,13 @@ def _surfaces(solids: Primitives, local: tuple[Array, ...]) -> tuple[Array, Arra
     cosine2 = np.where(open_, 1.0, 1 - sine**2)
     square = np.stack([cosine2, -(sine**2), cosine2], axis=1)
     cone = _surface(square, np.stack([zero, sine * first, zero], axis=1), -(first**2), local)
-    span = np.stack(
-        [np.where(open_, 0, first * sine), np.where(open_, length, length + last * sine)], axis=1
-    )
+    span = np.stack([np.where(open_, 0, first * sine), np.where(open_, length, length + last * sine)], axis=1)
     return ball, other, cone, span
 
 
 def _root(c: Array, u: Array, v: Array, sign: float = -1.0) -> Array:
     """Depth of a surface over the window; NaN where the ray passes it by."""
-    found = np.multiply.outer(c[9] * v + c[5], u)
+    found: Array = np.multiply.outer(c[9] * v + c[5], u)
     found += c[7] * u * u + c[4]
     found += (v * (c[8] * v + c[6]))[:, None]
     np.sqrt(found, out=found)
@@ -276,6 +275,8 @@ def _normals(solids: Primitives, k: Array, q: Array) -> Array:
     radius = np.sqrt(q[:, 0] ** 2 + q[:, 2] ** 2)
     foot = np.clip(q[:, 1] - radius * table[:, 0], table[:, 1], table[:, 2])
     back = solids.unstretch.astype(np.float32).reshape(-1, 9)[k]
-    gradient = q[:, 0:1] * back[:, 0:3] + (q[:, 1] - foot)[:, None] * back[:, 3:6] + q[:, 2:3] * back[:, 6:9]
+    gradient: Array = (
+        q[:, 0:1] * back[:, 0:3] + (q[:, 1] - foot)[:, None] * back[:, 3:6] + q[:, 2:3] * back[:, 6:9]
+    )
     gradient /= np.sqrt(np.einsum("ij,ij->i", gradient, gradient))[:, None] + np.float32(1e-9)
     return gradient

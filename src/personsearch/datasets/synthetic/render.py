@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from personsearch.datasets.synthetic.body import Body
+from personsearch.datasets.synthetic.builder import Body
 from personsearch.datasets.synthetic.camera import Camera
 from personsearch.datasets.synthetic.cloth import surface_colour
 from personsearch.datasets.synthetic.primitives import Primitives
 from personsearch.datasets.synthetic.raycast import Hits, bounds, cast
 from personsearch.types import Array
-
 
 FINE_BELOW = 140
 """People lower than this many pixels are ray-cast at twice the resolution; others get soft edges."""
@@ -59,9 +58,7 @@ def body_box(solids: Primitives, camera: Camera) -> Array:
     return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
-def render_body(
-    body: Body, solids: Primitives, camera: Camera, light: Light, folds: Array
-) -> Layer:
+def render_body(body: Body, solids: Primitives, camera: Camera, light: Light, folds: Array) -> Layer:
     """Ray-cast and light one placed body.
 
     Args:
@@ -80,7 +77,7 @@ def render_body(
     flat = np.zeros((rows * columns, 4), np.float32)
     flat[hits.pixel, :3] = colour
     flat[hits.pixel, 3] = 1
-    image = flat.reshape(rows, columns, 4)
+    image: Array = flat.reshape(rows, columns, 4)
     if fine > 1:
         image = cv2.resize(image, (columns // fine, rows // fine), interpolation=cv2.INTER_AREA)
     else:
@@ -114,7 +111,9 @@ def _lit(body: Body, solids: Primitives, hits: Hits, light: Light, folds: Array)
     up = 0.5 + 0.5 * n[:, 1]
     open_ = _hollow(hits) * (1 + 0.3 * wrinkle)
     for c in range(3):  # sun, sky from above, light from the ground below
-        base[:, c] *= (facing * light.sun[c] + up * (light.sky[c] - light.bounce[c]) + light.bounce[c]) * open_
+        base[:, c] *= (
+            facing * light.sun[c] + up * (light.sky[c] - light.bounce[c]) + light.bounce[c]
+        ) * open_
     shiny = np.flatnonzero(gloss)
     if len(shiny):
         half = light.direction + np.array([0, 0.1, -1.0])
@@ -130,7 +129,7 @@ def _softened(hits: Hits, soft: Array) -> Array:
     image = np.zeros((rows * columns, 3), np.float32)
     image[hits.pixel] = hits.normal
     reach = max(3, rows // 26) | 1
-    mean = cv2.blur(image.reshape(rows, columns, 3), (reach, reach)).reshape(-1, 3)[hits.pixel]
+    mean: Array = cv2.blur(image.reshape(rows, columns, 3), (reach, reach)).reshape(-1, 3)[hits.pixel]
     mean /= np.sqrt(np.einsum("ij,ij->i", mean, mean))[:, None] + np.float32(1e-6)
     mean -= hits.normal
     mean *= soft[:, None]

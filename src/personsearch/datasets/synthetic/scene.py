@@ -67,7 +67,6 @@ def draw(layout: Layout, smallest: int, tiles: Tiles, rng: np.random.Generator) 
     People hardly visible, less than half inside or lower than ``smallest`` pixels are drawn
     but not annotated.
     """
-    width, rows = layout.camera.size
     camera, stage = layout.camera, layout.stage
     light, look = choose_light(stage.mood, rng), draw_look(rng)
     figure = figure_picture(tiles, light, rng) if rng.random() < 0.3 else None
@@ -79,14 +78,7 @@ def draw(layout: Layout, smallest: int, tiles: Tiles, rng: np.random.Generator) 
         layer = draw_thing(thing, camera, light, tiles)
         if layer is not None:
             layers.append((layer, -2))
-    owner = np.full((rows, width), -1, np.int16)
-    whole = np.zeros(len(layout.people))
-    for layer, i in sorted(layers, key=lambda pair: -pair[0].distance):
-        if i >= 0:
-            whole[i] = np.count_nonzero(layer.coverage > 0.5)
-        paste(image, layer, owner, i)
-    seen = np.bincount(owner[owner >= 0], minlength=len(layout.people))
-    visible = seen / np.maximum(whole, 1)
+    visible = compose(image, layers, len(layout.people))
     whole_boxes = [whole_box(one.box, camera.size) for one in layout.people]
     keep = [
         i
@@ -105,6 +97,22 @@ def draw(layout: Layout, smallest: int, tiles: Tiles, rng: np.random.Generator) 
         visible=visible[keep],
         quality=quality,
     )
+
+
+def compose(image: Array, layers: list[tuple[Layer, int]], people: int) -> Array:
+    """Lay everything over ``image`` in place, far to near; (people,) visible share of each.
+
+    The share counts pixels that the person covers by more than half and nothing nearer does,
+    over all the person would cover, also outside the picture. Layers of things are numbered -2.
+    """
+    owner = np.full(image.shape[:2], -1, np.int16)
+    whole = np.ones(people)
+    for layer, number in sorted(layers, key=lambda pair: -pair[0].distance):
+        if number >= 0:
+            whole[number] = float(max(int(np.count_nonzero(layer.coverage > 0.5)), 1))
+        paste(image, layer, owner, number)
+    seen: Array = np.bincount(owner[owner >= 0], minlength=people) / whole
+    return seen
 
 
 def shadows(layout: Layout, light: Light) -> Array:
@@ -158,5 +166,3 @@ def paste(image: Array, layer: Layer, owner: Array, number: int) -> None:
     coverage = layer.coverage[part]
     image[here] += (layer.colour[part] - image[here]) * coverage[..., None]
     np.copyto(owner[here], number, where=coverage > 0.5)
-
-

@@ -21,7 +21,7 @@ class SyntheticSettings:
         test_identities, test_scenes: people to look for, and the pool of pictures.
         size: (width, height) of the pictures in pixels.
         bystanders: mean number of unlabelled people a picture.
-        gallery_sizes: protocols to write; those larger than the pool less one are left out.
+        gallery_sizes: protocols to write, where the pool is large enough for them.
         twin_share: share of identities that some bystander is dressed much like.
         occluded_share: share of queries of whom more than 40% is hidden.
         smallest: people lower than this many pixels are neither drawn nor annotated.

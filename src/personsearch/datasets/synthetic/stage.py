@@ -89,7 +89,9 @@ def choose_stage(positions: Array, rng: np.random.Generator) -> Stage:
     else:
         walls = _skyline(people, rng)
         heading = np.array([math.cos(yaw), math.sin(yaw)])
-    ground = str(rng.choice(FLOORS if indoor else GROUNDS, p=None if indoor else [0.24, 0.3, 0.14, 0.1, 0.16, 0.06]))
+    ground = str(
+        rng.choice(FLOORS if indoor else GROUNDS, p=None if indoor else [0.24, 0.3, 0.14, 0.1, 0.16, 0.06])
+    )
     road = None
     if kind in ("across", "along") and ground in ("slabs", "bricks", "concrete") and rng.random() < 0.6:
         first = float(rng.uniform(1.5, 4.5))
@@ -99,7 +101,8 @@ def choose_stage(positions: Array, rng: np.random.Generator) -> Stage:
         mood=mood,
         walls=tuple(walls),
         ground=ground,
-        brightness=float(rng.uniform(0.36, 0.68)) * {"sunny": 1.1, "overcast": 0.95, "evening": 0.85}.get(mood, 1.0),
+        brightness=float(rng.uniform(0.36, 0.68))
+        * {"sunny": 1.1, "overcast": 0.95, "evening": 0.85}.get(mood, 1.0),
         turn=math.atan2(heading[1], heading[0]),
         ceiling=ceiling,
         road=road,

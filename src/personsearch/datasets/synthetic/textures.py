@@ -118,7 +118,9 @@ class Wall:
         c, d = max(round(box[1] * s), 0), min(round(box[3] * s), self.image.shape[0])
         if a < b and c < d:
             ramp = np.linspace(0, 1, d - c)[:, None]
-            self.image[c:d, a:b] = (np.array(low) * (1 - ramp) + np.array(high) * ramp)[:, None].astype(np.uint8)
+            self.image[c:d, a:b] = (np.array(low) * (1 - ramp) + np.array(high) * ramp)[:, None].astype(
+                np.uint8
+            )
 
 
 def new_wall(length: float, height: float, scale: float, colour: Paint) -> Wall:
@@ -187,12 +189,16 @@ def _shop(wall: Wall, rng: np.random.Generator, span: tuple[float, float], top: 
     for _ in range(int((x1 - x0) * rng.uniform(2, 7))):
         gx, gy = float(rng.uniform(x0 + 0.2, x1 - 0.5)), float(rng.uniform(0.5, 2.2))
         goods = paint(rng, float(rng.uniform(0.15, 0.75)), 0.28)
-        wall.rect(gx, gy, min(gx + float(rng.uniform(0.1, 0.5)), x1 - 0.2), gy + float(rng.uniform(0.1, 0.6)), goods)
+        wall.rect(
+            gx, gy, min(gx + float(rng.uniform(0.1, 0.5)), x1 - 0.2), gy + float(rng.uniform(0.1, 0.6)), goods
+        )
     for x in np.linspace(x0 + 0.1, x1 - 0.1, max(int((x1 - x0) / 1.6), 1) + 1):
         wall.rect(x - 0.05, 0.4, x + 0.05, 2.75, shade(body, 0.8))
     sign = paint(rng, float(rng.uniform(0.15, 0.8)), 0.35)
     wall.rect(x0, 2.75, x1, top - 0.2, sign)
-    _letters(wall, rng, (x0 + 0.4, 2.85, x1 - 0.4, top - 0.3), (245, 245, 240) if sum(sign) < 380 else (25, 25, 30))
+    _letters(
+        wall, rng, (x0 + 0.4, 2.85, x1 - 0.4, top - 0.3), (245, 245, 240) if sum(sign) < 380 else (25, 25, 30)
+    )
     if rng.random() < 0.3:
         for i, x in enumerate(np.arange(x0, x1, 0.3)):
             wall.rect(x, 2.35, x + 0.3, 2.8, sign if i % 2 else (235, 230, 220))
@@ -209,7 +215,9 @@ def _door(wall: Wall, rng: np.random.Generator, x: float) -> None:
     wall.rect(x + 0.8, 1.0, x + 0.86, 1.15, (200, 195, 180))
 
 
-def _letters(wall: Wall, rng: np.random.Generator, box: tuple[float, float, float, float], ink: Paint) -> None:
+def _letters(
+    wall: Wall, rng: np.random.Generator, box: tuple[float, float, float, float], ink: Paint
+) -> None:
     """Something that looks like writing from afar."""
     x0, y0, x1, y1 = box
     high = y1 - y0
@@ -268,7 +276,9 @@ def finish(wall: Wall, tiles: Tiles, rng: np.random.Generator) -> Wall:
     return Wall(image, wall.scale)
 
 
-def poster(rng: np.random.Generator, wall: Wall, place: tuple[float, float, float], figure: Array | None) -> None:
+def poster(
+    rng: np.random.Generator, wall: Wall, place: tuple[float, float, float], figure: Array | None
+) -> None:
     """Hang a poster at (left, foot, width) metres; ``figure`` (h, w, 4) uint8 stands on it, if given."""
     x, y, w = place
     high = 1.45 * w
