@@ -18,7 +18,7 @@ DEMO = demo
 .PHONY: demo test test-long lint clean setup
 
 demo: setup
-	$(BIN)/personsearch demo --out $(DEMO)
+	$(BIN)/personsearch demo --out $(DEMO) --format table
 
 test: setup
 	$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist worksteal

@@ -24,7 +24,7 @@ from personsearch.experiments.demo import (
 )
 from personsearch.types import Query, Scene, Trials
 
-TINY = DemoSettings(dataset="tiny", training="compact-tiny", gallery_size=6, hits=5, workers=1)
+TINY = DemoSettings(dataset="tiny", training="compact-tiny", gallery_size=6, hits=20, workers=1)
 
 
 T = TypeVar("T")
@@ -167,12 +167,16 @@ def test_the_verbs_work_on_its_parts(made: Made, capsys: pytest.CaptureFixture[s
     assert trained["fingerprint"] == scored["model"]
     query = made.result.query
     x1, y1, x2, y2 = query.box
-    found = answer(
+    looked = (
         *("search", "--query", str(made.folder / "photos" / query.scene), "--model", model),
-        *("--box", f"{x1},{y1},{x2 - x1},{y2 - y1}", "--gallery", str(made.folder / "gallery"), "-k", "5"),
+        *("--box", f"{x1},{y1},{x2 - x1},{y2 - y1}", "--gallery", str(made.folder / "gallery"), "-k", "20"),
     )
-    hits = found["hits"]
-    assert [hit["picture"] for hit in hits] == [judged.hit.picture for judged in made.result.hits]  # type: ignore[attr-defined]
+    own = str((made.folder / "photos" / query.scene).resolve())
+    found = [hit["picture"] for hit in answer(*looked)["hits"]]  # type: ignore[attr-defined]
+    assert found == [judged.hit.picture for judged in made.result.hits]
+    everybody = [hit["picture"] for hit in answer(*looked, "--own")["hits"]]  # type: ignore[attr-defined]
+    assert set(everybody) == {*found, own}  # so there was somebody to leave out
+    assert own not in found
 
 
 def trials(positives: list[int], heights: list[float]) -> Trials:

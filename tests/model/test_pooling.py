@@ -11,17 +11,20 @@ from personsearch.model.trunks import MapLayout
 LAYOUT = {"trunk": MapLayout(2, 16), "colour": MapLayout(1, 4)}
 
 
+@pytest.mark.parametrize(("source", "stride"), [("trunk", 16), ("colour", 4)])
 @pytest.mark.parametrize("kind", ["pool", "align"])
-def test_a_constant_region_pools_to_its_value(kind: str) -> None:
+def test_a_box_pools_the_cells_it_spans(kind: str, source: str, stride: int) -> None:
     """A map whose value is its column: a box around cells 4..7 must see those and no others."""
-    pooling = RoiPooling((PoolSettings(kind=kind, size=(1, 2)),), LAYOUT)
-    columns = torch.arange(12.0).expand(1, 2, 10, 12).contiguous()
-    box = torch.tensor([[4 * 16.0, 0, 8 * 16.0 - 16 * (kind == "pool"), 64]])
-    (row,) = pooling({"trunk": columns}, [box]).tolist()
-    if kind == "align":  # cell i's value stands at its centre, i + 1/2
-        assert row == pytest.approx([4.5, 6.5, 4.5, 6.5])
-    else:  # cells 4 to 7, the larger of each half
-        assert row == [5, 7, 5, 7]
+    channels = LAYOUT[source].channels
+    pooling = RoiPooling((PoolSettings(source=source, kind=kind, size=(1, 2)),), LAYOUT)
+    columns = torch.arange(12.0).expand(1, channels, 10, 12).contiguous()
+    # RoI pooling counts the cell of the far side in, as the box conventions of its time had it.
+    box = torch.tensor([[4.0, 0, 7 if kind == "pool" else 8, 4]]) * stride
+    (row,) = pooling({source: columns}, [box]).tolist()
+    if kind == "align":  # cell i spans i to i + 1: the means of 4, 5 and of 6, 7
+        assert row == pytest.approx([4.5, 6.5] * channels)
+    else:  # the larger of each half
+        assert row == [5, 7] * channels
 
 
 def test_rows_come_picture_by_picture_and_maps_side_by_side() -> None:

@@ -48,8 +48,10 @@ def scenes(tmp_path_factory) -> tuple[Scene, ...]:
 def settings() -> TrainingSettings:
     """Seconds of training, in fp32, saved after every step, long enough to log twice."""
     base = preset("compact-tiny")
+    source = dataclasses.replace(base.model.input, short_side=96, long_side=128)
     return dataclasses.replace(
         base,
+        model=dataclasses.replace(base.model, input=source),
         initial=dataclasses.replace(base.initial, steps=6),
         joint=dataclasses.replace(base.joint, steps=24),
         precision="fp32",

@@ -59,7 +59,7 @@ def test_light_worked_by_hand() -> None:
 
 def test_a_cast_is_each_channels_own() -> None:
     grey = np.full((3, 3, 3), 100, np.uint8)
-    changed = relit(grey, AugmentSettings(cast=0.3), np.random.default_rng(1))
+    changed = relit(grey, AugmentSettings(cast=0.3), np.random.default_rng(2))
     assert len(set(changed[0, 0].tolist())) == 3
     assert (changed == changed[0, 0]).all()
     assert (grey == 100).all()

@@ -102,14 +102,26 @@ def choose_precision(precision: Precision, device: torch.device) -> str:
 
 
 def make_optimizer(network: nn.Module, settings: StageSettings) -> torch.optim.Optimizer:
-    """The stage's optimiser; norms and biases are not decayed by AdamW."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    """The stage's optimiser, one group of parameters a rate and decay.
+
+    A group's ``factor`` scales the stage's rate. AdamW does not decay norms and biases; SGD,
+    as in the authors' solver, decays everything.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        known = name.startswith("head.") and not name.startswith(("head.box.", "head.person."))
+        factor = settings.reid_rate if known else 1.0
+        flat = settings.optimiser == "adamw" and parameter.ndim < 2
+        groups.setdefault((factor, 0.0 if flat else settings.decay), []).append(parameter)
+    described = [
+        {"params": members, "factor": factor, "weight_decay": decay}
+        for (factor, decay), members in groups.items()
+    ]
     if settings.optimiser == "sgd":
-        return torch.optim.SGD(parameters, lr=settings.rate, momentum=0.9, weight_decay=settings.decay)
-    flat = [p for p in parameters if p.ndim < 2]
-    deep = [p for p in parameters if p.ndim >= 2]
-    groups = [{"params": deep, "weight_decay": settings.decay}, {"params": flat, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.rate)
+        return torch.optim.SGD(described, lr=settings.rate, momentum=0.9)
+    return torch.optim.AdamW(described, lr=settings.rate)
 
 
 def save_state(path: Path, stage: int, step: int, network: nn.Module, optimizer: Any) -> None:
@@ -168,6 +180,10 @@ def run_stage(
         first = int(state["step"])
     prepared, optimizer = accelerator.prepare(network, optimizer)
     prepared.train()
+    if stage.settings.freeze_head_norms:
+        for name, module in network.named_modules():
+            if name.startswith("head.") and isinstance(module, nn.BatchNorm1d):
+                module.eval()
     path = stage.folder / "state.pt"
     clock = _Clock(stage.save_seconds)
     log = stage.folder / "metrics.jsonl"
@@ -196,7 +212,7 @@ def _step(
     torch.manual_seed((stage.seed * 4 + stage.number) * 1_000_003 + step)
     rate = stage.settings.rate_at(step)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["factor"]
     optimizer.zero_grad()
     parts = stage.settings.accumulate
     means: dict[str, float] = {}

@@ -27,6 +27,11 @@ class StageSettings:
         falls: steps at which the rate falls.
         warmup: steps over which the rate rises from 0.
         clip: largest norm of the gradient; 0 for none.
+        reid_rate: factor on the rate of what stage 1 has already taught the re-id part: fc6, fc7,
+            fc8 and the classifier.
+        freeze_head_norms: keep the re-id part's batch norms at the statistics of stage 1. The
+            RoIs of two or four scenes are many boxes around the same few people, and no
+            sample of the people that a gallery holds.
     """
 
     steps: int
@@ -39,6 +44,8 @@ class StageSettings:
     falls: tuple[int, ...] = ()
     warmup: int = 0
     clip: float = 0.0
+    reid_rate: float = 1.0
+    freeze_head_norms: bool = False
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0.

@@ -22,7 +22,9 @@ from personsearch.types import UNLABELLED, Scene
 
 def digests(root: Path) -> dict[str, str]:
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 def test_the_number_of_workers_changes_nothing(made: Path, small: SyntheticSettings, tmp_path: Path) -> None:

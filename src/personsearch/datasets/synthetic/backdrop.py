@@ -105,11 +105,9 @@ def _sky(image: Array, stage: Stage, camera: Camera, tiles: Tiles, rng: np.rando
     ramp = np.clip(np.arange(rows) / horizon, 0, 1)[:, None] * np.ones(3)
     image[:] = (np.array(high) * (1 - ramp) + np.array(low) * ramp)[:, None].astype(np.uint8)
     top = int(np.clip(horizon + 2, 2, rows))
-    part = cv2.resize(
-        np.roll(tiles.smooth, int(rng.integers(512)), axis=1)[:160],
-        (image.shape[1], top),
-        interpolation=cv2.INTER_LINEAR,
-    )
+    left = int(rng.integers(tiles.smooth.shape[1] - 512))
+    clouds = tiles.smooth[:160, left : left + 512]
+    part = cv2.resize(clouds, (image.shape[1], top), interpolation=cv2.INTER_LINEAR)
     amount = 0.35 if stage.mood == "sunny" else 0.12
     image[:top] = cv2.addWeighted(image[:top], 1.0, part, amount, -118 * amount)
 

@@ -162,7 +162,7 @@ def _skirt(
     legs = np.array(at_hem)
     middle = legs.mean(axis=0)
     middle[1] = hem_y
-    leg_r = 0.05 * person.build * h
+    leg_r = (0.06 * person.build**0.8 + 0.004 * person.looseness) * h
     width = max(float(np.abs(legs[:, 0] - middle[0]).max()) + leg_r, (hip_r + 0.012) * h)
     depth = max(float(np.abs(legs[:, 2] - middle[2]).max()) + leg_r, hip_r * 0.74 * h)
     ratio = float(np.clip(depth / width, 0.6, 1.6))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +55,8 @@ class Builder:
     """Collects solids; lengths in metres."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[Array, Array, Array, float, float, float, int, int, Array, Array]] = []
+        self.rows: list[tuple[Any, ...]] = []
+        self.limbs: list[int] = []
         self.materials: list[Material] = []
 
     def material(self, material: Material) -> int:
@@ -77,16 +78,11 @@ class Builder:
         along: float = 0.0,
     ) -> None:
         """A tapered solid from ``start`` to ``end``; ``along`` is the texture's y at its start."""
-        axis = end - start
-        length = math.sqrt(float(axis @ axis))
-        axis = axis / length
+        self.limbs.append(len(self.rows))
+        stretch = (flat[0], 1.0, flat[1])
         ahead = _FORWARD if front is None else front
-        ahead = ahead - axis * float(ahead @ axis)
-        ahead = ahead / math.sqrt(float(ahead @ ahead))
-        frame = np.array([cross(axis, ahead), axis, ahead])
-        origin, axes = (start - axis * along, frame) if texture is None else texture
-        stretch = np.array([flat[0], 1.0, flat[1]])
-        self.rows.append((start, frame, stretch, length, *radii, kind, material, origin, axes))
+        origin, axes = (None, None) if texture is None else texture
+        self.rows.append((start, end, ahead, stretch, *radii, kind, material, origin, axes, along))
 
     def ball(
         self,
@@ -98,21 +94,49 @@ class Builder:
         texture: tuple[Array, Array] | None = None,
     ) -> None:
         """An ellipsoid; ``axes`` (3, 3) columns, ``radii`` along them."""
-        frame = axes.T
-        origin, turned = (centre, frame) if texture is None else texture
-        row = (centre, frame, np.array(radii), 0.0, 1.0, 1.0, CAPSULE, material, origin, turned)
-        self.rows.append(row)
+        origin, turned = (centre, axes.T) if texture is None else texture
+        self.rows.append((centre, centre, axes.T, radii, 1.0, 1.0, CAPSULE, material, origin, turned, 0.0))
 
     def done(self, height: float) -> Body:
         """Everything collected, as one body."""
-        columns = [np.array(column, dtype=np.float64) for column in zip(*self.rows, strict=True)]
-        names = (
-            "start", "frame", "stretch", "length", "first", "last", "kind", "material", "origin", "axes",
-        )  # fmt: skip
-        fields: dict[str, Array] = dict(zip(names, columns, strict=True))
-        for name in ("kind", "material"):
-            fields[name] = fields[name].astype(np.int64)
-        return Body(solids=Primitives(**fields), materials=tuple(self.materials), height=height)
+
+        def column(i: int) -> Array:
+            return np.array([row[i] for row in self.rows])
+
+        start, end = column(0), column(1)
+        frame = np.empty((len(self.rows), 3, 3))
+        length = np.zeros(len(self.rows))
+        rows = np.array(self.limbs)
+        axis = (end - start)[rows]
+        length[rows] = np.sqrt(np.sum(axis**2, axis=1))
+        axis /= length[rows, None]
+        ahead = np.array([self.rows[i][2] for i in self.limbs])
+        ahead -= axis * np.sum(ahead * axis, axis=1)[:, None]
+        ahead /= np.sqrt(np.sum(ahead**2, axis=1))[:, None]
+        frame[rows] = np.stack([np.cross(axis, ahead), axis, ahead], axis=1)
+        limbs = set(self.limbs)
+        for i in range(len(self.rows)):
+            if i not in limbs:
+                frame[i] = self.rows[i][2]
+        origin, axes = start.copy(), frame.copy()
+        for i, row in enumerate(self.rows):
+            if row[8] is not None:
+                origin[i], axes[i] = row[8], row[9]
+            elif row[10]:
+                origin[i] -= frame[i, 1] * row[10]
+        solids = Primitives(
+            start=start,
+            frame=frame,
+            stretch=column(3),
+            length=length,
+            first=column(4),
+            last=column(5),
+            kind=column(6),
+            material=column(7),
+            origin=origin,
+            axes=axes,
+        )
+        return Body(solids=solids, materials=tuple(self.materials), height=height)
 
 
 def plain(colour: Colour) -> Cloth:

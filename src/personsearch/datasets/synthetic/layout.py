@@ -134,7 +134,7 @@ def _trouble(new: Standing, camera: Camera, placed: list[Standing], smallest: in
         near, far = (new, other) if new.position[1] < other.position[1] else (other, new)
         allowed = 0.22 if far.guest.must else 0.35
         trouble += max(covered(far.box, near.box) - allowed, 0)
-    return trouble
+    return float(trouble)
 
 
 def _bump(x: float, z: float, placed: list[Standing]) -> float:

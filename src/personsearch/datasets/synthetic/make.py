@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -123,13 +124,18 @@ def _run(root: Path, settings: SyntheticSettings, jobs: list[Job], workers: int)
             yield from range(_draw_chunk(root, settings, job))
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_leave_interrupts) as pool:
         try:
             for future in as_completed([pool.submit(_draw_chunk, root, settings, job) for job in jobs]):
                 yield from range(future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the parent: a worker finishes its chunk and is then told to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _draw_chunk(root: Path, settings: SyntheticSettings, job: Job) -> int:

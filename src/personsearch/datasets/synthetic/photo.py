@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -38,8 +39,9 @@ class Look:
     quality: int
 
 
+@cache
 def make_tiles() -> Tiles:
-    """The noise every picture shares; always the same."""
+    """The noise every picture shares: always the same, so that a process draws it once."""
     rng = np.random.default_rng(20161)
     grain = rng.standard_normal((1024, 1024, 3), dtype=np.float32)
 
@@ -93,17 +95,15 @@ def draw_look(rng: np.random.Generator) -> Look:
 def develop(image: Array, look: Look, tiles: Tiles, rng: np.random.Generator) -> tuple[Array, int]:
     """(h, w, 3) uint8 of a display-colour ``image`` (float32, 0 to 1), and its JPEG quality."""
     rows, width = image.shape[:2]
-    picture = cv2.GaussianBlur(image, (0, 0), look.blur)
+    picture = cv2.GaussianBlur(cv2.convertScaleAbs(image, alpha=255), (0, 0), look.blur)
     if look.motion:
         length = int(look.motion) | 1
         kernel = np.zeros((length, length), np.float32)
         kernel[length // 2] = 1 / length
         picture = cv2.filter2D(picture, -1, kernel)
-    np.clip(picture, 0, 1, out=picture)
-    levels = np.arange(1025, dtype=np.float32) / 1024
-    curve = np.stack([np.clip(levels**look.gamma * gain, 0, 1) for gain in look.gain], axis=1)
-    index = (picture * 1024).astype(np.int16)
-    out = np.stack([curve[:, c][index[..., c]] for c in range(3)], axis=2)
-    out += cut_tile(tiles.grain, rows, width, rng) * np.float32(look.noise)
-    np.clip(out, 0, 1, out=out)
-    return (out * 255 + 0.5).astype(np.uint8), look.quality
+    levels = np.arange(256, dtype=np.float32) / 255
+    curves = [np.clip(levels**look.gamma * gain, 0, 1) for gain in look.gain]
+    toned: Array = cv2.LUT(picture, (np.stack(curves, axis=1)[None] * 255).astype(np.float32))
+    toned += cut_tile(tiles.grain, rows, width, rng) * np.float32(look.noise * 255)
+    np.clip(toned, 0, 255, out=toned)
+    return (toned + np.float32(0.5)).astype(np.uint8), look.quality

@@ -110,9 +110,12 @@ def paint_ground(image: Array, camera: Camera, texture: Array, scale: float, tur
     c, s = np.cos(turn), np.sin(turn)
     along, across = np.array([c, 0, s]), np.array([-s, 0, c])
     reach = 400.0
-    bands = ((0.0, 6.0, 0.0), (6.0, 14.0, 1.2), (14.0, 32.0, 3.0), (32.0, reach, 8.0))
-    for near, far, blur in bands:
-        soft = texture if blur == 0 else _soften(texture, blur)
+    bands = ((0.0, 6.0, 1), (6.0, 14.0, 2), (14.0, 32.0, 4), (32.0, reach, 16))
+    for near, far, smaller in bands:
+        soft = texture
+        if smaller > 1:
+            size = (texture.shape[1] // smaller, texture.shape[0] // smaller)
+            soft = cv2.resize(texture, size, interpolation=cv2.INTER_AREA)
         polygon = np.array([[-reach, 0, near], [reach, 0, near], [reach, 0, far], [-reach, 0, far]])
         points = outline(polygon, camera)
         if len(points) < 3:
@@ -122,7 +125,8 @@ def paint_ground(image: Array, camera: Camera, texture: Array, scale: float, tur
         bottom = int(np.clip(np.ceil(points[:, 1].max()) + 1, 0, rows))
         if top >= bottom:
             continue
-        plane = camera.plane(np.zeros(3), along, across) @ np.diag([1 / scale, 1 / scale, 1.0])
+        step = smaller / scale
+        plane = camera.plane(np.zeros(3), along, across) @ np.diag([step, step, 1.0])
         shift = np.array([[1, 0, -0.5], [0, 1, -top - 0.5], [0, 0, 1.0]])
         size = (width, bottom - top)
         warped = cv2.warpPerspective(
@@ -131,12 +135,3 @@ def paint_ground(image: Array, camera: Camera, texture: Array, scale: float, tur
         mask = np.zeros((bottom - top, width), np.uint8)
         cv2.fillConvexPoly(mask, fixed(points - (0, top)), 255, cv2.LINE_8, 4)
         cv2.copyTo(warped, mask, image[top:bottom])
-
-
-def _soften(texture: Array, sigma: float) -> Array:
-    """A periodic texture blurred by ``sigma`` pixels."""
-    size = min(int(3 * sigma) + 1, min(texture.shape[:2]))
-    wide = cv2.copyMakeBorder(texture, size, size, size, size, cv2.BORDER_WRAP)
-    kernel = 2 * round(1.2 * sigma) + 1
-    soft: Array = cv2.blur(cv2.blur(wide, (kernel, kernel)), (kernel, kernel))[size:-size, size:-size]
-    return soft

@@ -74,8 +74,8 @@ class Primitives:
             axes=self.axes @ rotation.T,
         )
 
-    def end_extents(self, directions: Array) -> tuple[Array, Array]:
-        """Reach of both ends of every solid along ``directions`` (P, k, 3): (2, P, k) low and high.
+    def extents(self, directions: Array) -> tuple[Array, Array]:
+        """Reach of every solid along ``directions`` (P, k, 3), from the origin: (P, k) low and high.
 
         Exact: the furthest point of a stretched ball along w is its centre plus r |S F w|;
         of an open end it is the rim's.
@@ -84,14 +84,11 @@ class Primitives:
         rim = inside[..., 0] ** 2 + inside[..., 2] ** 2
         closed = (self.kind != FRUSTUM)[:, None]
         reach = np.sqrt(rim + closed * inside[..., 1] ** 2)
-        middle = np.array([np.einsum("pkj,pj->pk", directions, end) for end in (self.start, self.end)])
-        radius = np.array([self.first, self.last])[:, :, None] * reach
-        return middle - radius, middle + radius
-
-    def extents(self, directions: Array) -> tuple[Array, Array]:
-        """Reach of every solid along ``directions`` (P, k, 3), from the origin: (P, k) low and high."""
-        low, high = self.end_extents(directions)
-        return low.min(axis=0), high.max(axis=0)
+        a = np.einsum("pkj,pj->pk", directions, self.start)
+        b = np.einsum("pkj,pj->pk", directions, self.end)
+        low = np.minimum(a - reach * self.first[:, None], b - reach * self.last[:, None])
+        high = np.maximum(a + reach * self.first[:, None], b + reach * self.last[:, None])
+        return low, high
 
     def centres(self) -> Array:
         """(P, 3) middles of the axes."""

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from personsearch.datasets.synthetic.camera import Camera
-from personsearch.datasets.synthetic.primitives import CAPSULE, FRUSTUM, Primitives
+from personsearch.datasets.synthetic.primitives import FRUSTUM, Primitives
 from personsearch.types import Array
 
 
@@ -32,7 +32,7 @@ class Hits:
         pixel: (n,) flat index into the window; hits of one material stand together.
         solid: (n,) which primitive.
         depth: (n,) metres from the camera.
-        place: (n, 3) metres in the world.
+        local: (n, 3) place in the solid's own frame, where cross-sections are round.
         normal: (n, 3) unit, outward.
         texture: (n, 3) metres in the solid's texture frame.
     """
@@ -42,7 +42,7 @@ class Hits:
     pixel: Array
     solid: Array
     depth: Array
-    place: Array
+    local: Array
     normal: Array
     texture: Array
 
@@ -57,17 +57,11 @@ class Hits:
 
 def bounds(solids: Primitives, camera: Camera) -> Array:
     """(P, 4) x1 y1 x2 y2 of every solid's outline in pixels, each linearised at its middle."""
-    boxes = _end_bounds(solids, camera)
-    return np.concatenate([boxes[..., :2].min(axis=0), boxes[..., 2:].max(axis=0)], axis=1)
-
-
-def _end_bounds(solids: Primitives, camera: Camera) -> Array:
-    """(2, P, 4) the same of both ends of every solid."""
     middle = solids.centres()
     jacobian = camera.jacobian(middle)
-    low, high = solids.end_extents(jacobian)
+    low, high = solids.extents(jacobian)
     shift = camera.project(middle) - np.einsum("pkj,pj->pk", jacobian, middle)
-    return np.concatenate([low + shift, high + shift], axis=2)
+    return np.concatenate([low + shift, high + shift], axis=1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -139,17 +133,39 @@ def _surfaces(solids: Primitives, local: tuple[Array, ...]) -> tuple[Array, Arra
     return ball, other, cone, span
 
 
-def _root(c: Array, u: Array, v: Array, sign: float = -1.0) -> Array:
-    """Depth of a surface over the window; NaN where the ray passes it by."""
-    found: Array = np.multiply.outer(c[9] * v + c[5], u)
-    found += c[7] * u * u + c[4]
-    found += (v * (c[8] * v + c[6]))[:, None]
-    np.sqrt(found, out=found)
-    if sign < 0:
-        np.negative(found, out=found)
-    found -= c[2] * u + c[1]
-    found -= (c[3] * v)[:, None]
-    return found
+def _maps(surfaces: tuple[Array, ...], axis_y: Array, distance: Array) -> Array:
+    """(P, 3, 7, 3) float32: polynomials in a pixel's (v, u), degrees 0 to 2, of what a window needs.
+
+    The seven: discriminants of cone, first and last ball; minus B plus the distance of the
+    same (so that depth is this less the root of the former); and the part of y on the axis,
+    from the middle of its valid range, that does not depend on the depth.
+    """
+    first, last, cone, span = surfaces
+    maps = np.zeros((len(cone), 3, 7, 3))
+    for i, c in enumerate((cone, first, last)):
+        maps[:, 0, i] = c[:, [4, 5, 7]]
+        maps[:, 1, i, :2] = c[:, [6, 9]]
+        maps[:, 2, i, 0] = c[:, 8]
+        maps[:, 0, 3 + i, :2] = -c[:, [1, 2]]
+        maps[:, 0, 3 + i, 0] += distance
+        maps[:, 1, 3 + i, 0] = -c[:, 3]
+    maps[:, 0, 6, :2] = axis_y[:, :2]
+    maps[:, 0, 6, 0] -= axis_y[:, 3] * distance + span.mean(axis=1)
+    maps[:, 1, 6, 0] = axis_y[:, 2]
+    return maps.astype(np.float32)
+
+
+_BALL, _OPEN, _ALL = [1, 4], [0, 3, 6], [0, 1, 2, 3, 4, 5, 6]
+
+
+def _powers(start: int, stop: int, middle: float) -> Array:
+    """(3, n) float32: 1, x, x^2 of the pixel centres from ``start`` to ``stop``, from ``middle``."""
+    powers = np.empty((3, stop - start), np.float32)
+    powers[0] = 1
+    powers[1] = np.arange(start, stop)
+    powers[1] += np.float32(0.5 - middle)
+    np.multiply(powers[1], powers[1], out=powers[2])
+    return powers
 
 
 def cast(solids: Primitives, camera: Camera, fine: int, window: tuple[int, int, int, int]) -> Hits:
@@ -169,21 +185,25 @@ def cast(solids: Primitives, camera: Camera, fine: int, window: tuple[int, int, 
     x1, y1, x2, y2 = window
     depth = np.full((y2 - y1, x2 - x1), np.inf, np.float32)
     solid = np.full(depth.shape, -1, np.int16)
-    surfaces = tuple(x.astype(np.float32) for x in _surfaces(solids, local))
-    axis_y = np.stack([x[:, 1] for x in local], axis=1).astype(np.float32)
-    ends = _end_bounds(solids, camera) * fine
-    lows = np.clip(np.floor(ends[..., :2] - 0.5).astype(int), (x1, y1), (x2, y2))
-    highs = np.clip(np.ceil(ends[..., 2:] + 0.5).astype(int), (x1, y1), (x2, y2))
+    surfaces = _surfaces(solids, local)
+    axis_y = np.stack([x[:, 1] for x in local], axis=1)
+    maps = _maps(surfaces, axis_y, rays.distance)
+    half = np.diff(surfaces[3], axis=1)[:, 0] / 2
+    mirror = surfaces[2][:, 0] < 0
+    slope = axis_y[:, 3].astype(np.float32)
+    boxes = bounds(solids, camera) * fine
+    lows = np.clip(np.floor(boxes[:, :2] - 0.5).astype(int), (x1, y1), (x2, y2)).tolist()
+    highs = np.clip(np.ceil(boxes[:, 2:] + 0.5).astype(int), (x1, y1), (x2, y2)).tolist()
+    middles = rays.pixel.tolist()
     with np.errstate(invalid="ignore", over="ignore"):
         for k in np.argsort(rays.distance).tolist():
-            (left, top), (right, bottom) = lows[:, k].min(axis=0).tolist(), highs[:, k].max(axis=0).tolist()
+            (left, top), (right, bottom) = lows[k], highs[k]
             if left >= right or top >= bottom:
                 continue
-            u = np.arange(left, right, dtype=np.float32) + np.float32(0.5 - rays.pixel[k, 0])
-            v = np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - rays.pixel[k, 1])
-            parts = np.concatenate([lows[:, k], highs[:, k]], axis=1) - (left, top, left, top)
-            t = _meet(solids, k, surfaces, axis_y[k], (u, v), parts)
-            t += np.float32(rays.distance[k])
+            used = _BALL if solids.length[k] == 0 else _OPEN if solids.kind[k] == FRUSTUM else _ALL
+            across = maps[k][:, used].reshape(-1, 3) @ _powers(left, right, middles[k][0])
+            found = _powers(top, bottom, middles[k][1]).T @ across.reshape(3, -1)
+            t = _meet(found, len(used), right - left, (float(slope[k]), float(half[k]), bool(mirror[k])))
             place = slice(top - y1, bottom - y1), slice(left - x1, right - x1)
             nearer = t < depth[place]
             np.copyto(depth[place], t, where=nearer)
@@ -191,37 +211,41 @@ def cast(solids: Primitives, camera: Camera, fine: int, window: tuple[int, int, 
     return _describe(solids, rays, local, (depth, solid), (x1, y1))
 
 
-def _meet(
-    solids: Primitives,
-    k: int,
-    surfaces: tuple[Array, ...],
-    axis_y: Array,
-    uv: tuple[Array, Array],
-    ends: Array,
-) -> Array:
-    """Depth of solid ``k`` over its window, from its middle; NaN where the ray passes it by.
+def _meet(found: Array, maps: int, width: int, axis: tuple[float, float, bool]) -> Array:
+    """(h, width) depth of one solid over its window; NaN where the ray passes it by.
 
-    ``ends`` (2, 4) bounds both ends within the window: their balls need not be tried elsewhere.
+    Args:
+        found: (h, maps * width) the evaluated maps of :func:`_maps`, side by side; overwritten.
+        maps: how many: 2 for a ball, 3 for a frustum, 7 for a capsule.
+        width: of the window.
+        axis: change of y on the axis with depth, half its valid range, and whether the ray
+            runs inside the cone's angle, where the near root may lie on its mirror image.
     """
-    first, last, cone, span = surfaces
-    u, v = uv
-    if solids.length[k] == 0:
-        return _root(first[k], u, v)
-    flat = axis_y[1] * u + (axis_y[0] + axis_y[2] * v)[:, None]
-    side = _root(cone[k], u, v)
-    y = axis_y[3] * side
-    y += flat
-    side[~((y >= span[k, 0]) & (y <= span[k, 1]))] = np.nan
-    if cone[k, 0] < 0:  # looking into the cone: the near root may lie on its mirror image
-        far = _root(cone[k], u, v, 1.0)
-        y = flat + axis_y[3] * far
-        far[~((y >= span[k, 0]) & (y <= span[k, 1]))] = np.nan
-        side = np.fmin(side, far)
-    if solids.kind[k] == CAPSULE:
-        for ball, (left, top, right, bottom) in zip((first, last), ends.tolist(), strict=True):
-            part = side[top:bottom, left:right]
-            np.fmin(part, _root(ball[k], u[left:right], v[top:bottom]), out=part)
+    surfaces = maps // 2
+    split = surfaces * width
+    root = np.sqrt(found[:, :split], out=found[:, :split])
+    t: Array = np.subtract(found[:, split : 2 * split], root)
+    if maps == 2:
+        return t
+    slope, half, mirror = axis
+    flat = found[:, 2 * split :]
+    side = t[:, :width]
+    far = found[:, split : split + width] + root[:, :width] if mirror else None
+    _keep(side, flat, slope, half)
+    if far is not None:
+        _keep(far, flat, slope, half)
+        np.fmin(side, far, out=side)
+    for i in range(1, surfaces):
+        np.fmin(side, t[:, i * width : (i + 1) * width], out=side)
     return side
+
+
+def _keep(side: Array, flat: Array, slope: float, half: float) -> None:
+    """Set ``side`` to NaN where it is met outside the valid part of the axis, in place."""
+    y = side * np.float32(slope)
+    y += flat
+    np.abs(y, out=y)
+    np.copyto(side, np.float32(np.nan), where=y > half)
 
 
 def _describe(
@@ -244,23 +268,22 @@ def _describe(
     t = (far - rays.distance[k]).astype(np.float32)[:, None]
     turned = [np.einsum("pij,pj->pi", solids.axes, x) for x in (rays.middle - solids.origin, rays.right)]
     turned += [np.einsum("pij,pj->pi", solids.axes, x) for x in (rays.down, rays.ahead)]
-    world = (rays.middle, rays.right, rays.down, rays.ahead)
-    table = np.concatenate(
-        [np.concatenate(parts, axis=1) for parts in zip(world, local, turned, strict=True)], axis=1
-    ).astype(np.float32)
-    base = np.take(table[:, :9], k, axis=0)
-    for i, factor in enumerate((u, v, t), start=1):
-        base += np.take(table[:, 9 * i : 9 * i + 9], k, axis=0) * factor
-    normal = _normals(solids, k, base[:, 3:6])
+    tables = [np.concatenate(pair, axis=1).astype(np.float32) for pair in zip(local, turned, strict=True)]
+    base = np.take(tables[0], k, axis=0)
+    for table, factor in zip(tables[1:], (u, v, t), strict=True):
+        part = np.take(table, k, axis=0)
+        part *= factor
+        base += part
+    normal = _normals(solids, k, base[:, :3])
     return Hits(
         corner=corner,
         shape=depth.shape,
         pixel=pixel,
         solid=k,
         depth=far,
-        place=base[:, :3],
+        local=base[:, :3],
         normal=normal,
-        texture=base[:, 6:9],
+        texture=base[:, 3:6],
     )
 
 

@@ -24,7 +24,7 @@ class SyntheticSettings:
         gallery_sizes: protocols to write, where the pool is large enough for them.
         twin_share: share of identities that some bystander is dressed much like.
         occluded_share: share of queries of whom more than 40% is hidden.
-        smallest: people lower than this many pixels are neither drawn nor annotated.
+        smallest: people lower than this many pixels are not annotated, and hardly ever drawn.
     """
 
     seed: int = 0
@@ -52,6 +52,8 @@ class SyntheticSettings:
                     f"{people} {split} identities do not fit into {scenes} scenes",
                     hint=f"take at least {people} {split} scenes",
                 )
+        if self.test_identities < 1:
+            raise UsageError("a benchmark needs somebody to look for", hint="raise test_identities")
         if min(self.size) < 120:
             raise UsageError(f"pictures of {self.size} are too small for people", hint="120 pixels or more")
 

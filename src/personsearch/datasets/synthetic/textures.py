@@ -109,7 +109,7 @@ class Wall:
         a, b = max(round(x0 * s), 0), min(round(x1 * s), columns)
         c, d = max(round(y0 * s), 0), min(round(y1 * s), rows)
         if a < b and c < d:
-            self.image[c:d, a:b] = colour
+            cv2.rectangle(self.image, (a, c), (b - 1, d - 1), colour, -1)
 
     def gradient(self, box: tuple[float, float, float, float], low: Paint, high: Paint) -> None:
         """Fill a rectangle from ``low`` at its foot to ``high`` at its top."""
@@ -126,7 +126,7 @@ class Wall:
 def new_wall(length: float, height: float, scale: float, colour: Paint) -> Wall:
     """An empty wall of ``length`` by ``height`` metres."""
     image = np.empty((max(round(height * scale), 2), max(round(length * scale), 2), 3), np.uint8)
-    image[:] = colour
+    cv2.rectangle(image, (0, 0), (image.shape[1], image.shape[0]), colour, -1)
     return Wall(image, scale)
 
 
