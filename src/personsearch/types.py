@@ -328,7 +328,10 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexReport:
-    """What indexing did, in counts of pictures; nothing is ever skipped silently."""
+    """What indexing did, in counts of pictures; nothing is ever skipped silently.
+
+    ``people`` counts those found in pictures that this run added or updated.
+    """
 
     gallery: str
     model: str

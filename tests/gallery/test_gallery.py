@@ -52,6 +52,18 @@ def test_worked_by_hand(new_gallery: Callable, state: Callable, seen: Callable, 
         assert names(search(gallery, [0, 0, 0], exclude_picture="/nowhere/a.jpg")) == ["a.jpg", "b.jpg"]
 
 
+def test_who_scores_too_little_is_stored_but_no_answer(new_gallery: Callable, state: Callable) -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    with new_gallery() as gallery:
+        boxes = np.array([[0, 0, 10, 20]] * 3, np.float32)
+        gallery.add_picture(state(gallery, "a.jpg"), Detections(boxes, [0.9, 0.5, 0.49], vectors))
+        assert gallery.people == 3
+        found = search(gallery, [0, 0, 1], per="person")
+        assert [h.detection for h in found.hits] == [1, 2]  # 0.5 keeps: the bound belongs to it
+        everybody = search(gallery, [0, 0, 1], per="person", min_score=0.0)
+        assert [h.detection for h in everybody.hits] == [3, 1, 2]
+
+
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
 def test_search_is_what_sorting_everybody_gives(
     similarity: str, new_gallery: Callable, state: Callable

@@ -38,7 +38,7 @@ def test_rows_stay_together_in_any_order() -> None:
 def test_nobody() -> None:
     people = People.load([], np.zeros(0, np.int64), 0, 2)
     assert len(people) == 0
-    rows, alike = people.best(np.ones(2, np.float32), 5, "cosine", "picture", None)
+    rows, alike = people.best(np.ones(2, np.float32), 5, "cosine", "picture", None, 0.0)
     assert (len(rows), len(alike)) == (0, 0)
     nobody_wanted = People.load(table().to_batches(), np.zeros(0, np.int64), 6, 2)
     assert (len(nobody_wanted), nobody_wanted.vectors.shape) == (0, (0, 2))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from personsearch.errors import InputError, UsageError
 from personsearch.model import checkpoint
@@ -175,6 +176,18 @@ def test_weights_of_another_architecture(folder: Path, tiny_settings, tmp_path: 
     fails(folder, "model.safetensors")
     edit(folder / "config.json", lambda c: c.update(identities=6))
     fails(folder, "model.safetensors")
+
+
+def test_weights_must_be_all_there_and_no_more(folder: Path) -> None:
+    """A part that kept its random weights would still detect somebody, somewhere."""
+    path = folder / "model.safetensors"
+    state = load_file(path)
+    save_file({name: value for name, value in state.items() if name != "head.fc8.bias"}, path)
+    fails(folder, "model.safetensors")
+    save_file({**state, "head.fc9.bias": torch.zeros(3)}, path)
+    fails(folder, "model.safetensors")
+    save_file(state, path)
+    load_searcher(folder, "cpu")
 
 
 def test_no_pickle_is_read(folder: Path, tmp_path: Path) -> None:

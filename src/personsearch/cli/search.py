@@ -44,7 +44,7 @@ PickOption = Annotated[
 ]
 LargestOption = Annotated[bool, typer.Option("--largest", help="Without --box: whoever is largest.")]
 ConfOption = Annotated[
-    float, typer.Option("--conf", min=0, max=1, help="Without --box: who scores less is nobody.")
+    float, typer.Option("--conf", min=0, max=1, help="Whom the detector scores less is nobody.")
 ]
 TopOption = Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many hits.")]
 HtmlOption = Annotated[
@@ -109,6 +109,7 @@ def search(
             query=Query(str(query), person),
             per=per.value,
             exclude_picture=None if own else query,
+            min_score=conf,
         )
     if html is not None:
         _write_page(html, result, picture, searcher.name)

@@ -302,6 +302,7 @@ class Gallery:
         query: Query,
         per: Per = "picture",
         exclude_picture: Path | str | None = None,
+        min_score: float = 0.5,
     ) -> SearchResult:
         """The ``k`` people most like ``embedding``, exactly, in the newest state of the gallery.
 
@@ -314,6 +315,8 @@ class Gallery:
                 two of its people; ``"person"`` gives everybody.
             exclude_picture: a file whose people (and those of its copies) are no answer, such
                 as the query's own. A file that the gallery does not know excludes nobody.
+            min_score: people whom the detector was less sure of are no answer. They are
+                stored all the same: 0 searches everything.
 
         Raises:
             ModelMismatch: ``embedding`` is of another model.
@@ -329,7 +332,7 @@ class Gallery:
         place = None if exclude_picture is None else self.place(exclude_picture)
         excluded = None if place is None else state.ledger.get(place)
         without = None if excluded is None else excluded.picture
-        chosen, alike = state.people.best(embedding, k, self.similarity, per, without)
+        chosen, alike = state.people.best(embedding, k, self.similarity, per, without, min_score)
         return SearchResult(
             query=query,
             hits=self._hits(state, chosen, alike),

@@ -170,15 +170,25 @@ class People:
         return self.rest["camera"][row].as_py(), self.rest["time"][row].as_py()
 
     def best(
-        self, embedding: Array, k: int, kind: Similarity, per: Per, without: int | None
+        self,
+        embedding: Array,
+        k: int,
+        kind: Similarity,
+        per: Per,
+        without: int | None,
+        min_score: float,
     ) -> tuple[Array, Array]:
         """Rows and similarities of the ``k`` people most like ``embedding`` (d,), best first.
 
         Exact; of equal ones, those stored first. With ``per="picture"`` only the best of each
-        picture (or frame) counts; people of the picture ``without`` do not.
+        picture (or frame) counts; people of the picture ``without`` or scored below
+        ``min_score`` do not.
         """
         alike = similarities(embedding[None], self.vectors, kind, people_norms=self.lengths)[0]
-        allowed = np.arange(len(self)) if without is None else np.flatnonzero(self.picture != without)
+        wanted = self.score >= np.float32(min_score)
+        if without is not None:
+            wanted &= self.picture != without
+        allowed = np.flatnonzero(wanted)
         alike = alike[allowed]
         if per == "person":
             first, values = top_k(alike, k)

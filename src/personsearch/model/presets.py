@@ -101,9 +101,8 @@ def compact() -> ModelSettings:
         positive_iou=0.6,
         negative_iou=0.3,
         batch=128,
-        before_nms=(600, 300),
-        after_nms=(150, 50),
-        nms=0.7,
+        before_nms=(600, 600),
+        after_nms=(150, 100),
     )
     network = NetworkSettings(
         proposals=proposals,

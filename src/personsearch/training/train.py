@@ -72,7 +72,8 @@ def train(
     identities = 1 + max((int(s.people.max()) for s in known if len(s)), default=-1)
     if identities < 2:
         raise DatasetError(
-            f"training needs at least 2 identities, found {identities}", hint="check the annotation files"
+            f"training needs at least 2 identities, found {identities + len(held_out)}",
+            hint="check the annotation files",
         )
     settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, identities=identities))
     finished = _claim(out, settings, scenes)

@@ -14,11 +14,14 @@ from personsearch.types import Array, Embedder, Scene
 
 
 def choose_validation(scenes: Sequence[Scene], count: int, seed: int) -> Array:
-    """``count`` training identities with at least two appearances, drawn by ``seed``, sorted."""
+    """Up to ``count`` training identities with at least two appearances, drawn by ``seed``, sorted.
+
+    Never more than a quarter of them: small data needs its people for training.
+    """
     people = np.concatenate([s.people for s in scenes]) if scenes else np.zeros(0, np.int64)
     identities, appearances = np.unique(people[people >= 0], return_counts=True)
     able = identities[appearances >= 2]
-    drawn = np.random.default_rng([seed, 5]).permutation(able)[:count]
+    drawn = np.random.default_rng([seed, 5]).permutation(able)[: min(count, len(able) // 4)]
     return np.sort(drawn).astype(np.int64)
 
 

@@ -129,7 +129,8 @@ def _run(root: Path, settings: SyntheticSettings, jobs: list[Job], workers: int)
             for future in as_completed([pool.submit(_draw_chunk, root, settings, job) for job in jobs]):
                 yield from range(future.result())
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Waiting here: the context manager's own shutdown would take the cancelling back.
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
