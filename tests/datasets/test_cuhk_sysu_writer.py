@@ -156,3 +156,23 @@ def test_shares_of_an_earlier_data_set_do_not_stay(tmp_path: Path) -> None:
         np.testing.assert_equal(
             CuhkSysu(tmp_path).scenes("train")[0].visible, np.array([visible], np.float32)
         )
+
+
+def test_names_are_one_a_person_and_protocols_do_not_hang_on_the_training_half(
+    world_of, tmp_path: Path
+) -> None:
+    world = world_of(np.random.default_rng(4))
+    other = [Scene("another.jpg", boxes=[[0, 0, 5, 9], [9, 9, 20, 40]], people=[0, 1])]
+    write_annotations(tmp_path / "a", **world)
+    write_annotations(tmp_path / "b", **{**world, "train": other})
+    for name in ("TestG1.mat", "TestG3.mat"):
+        place = Path("annotation") / "test" / "train_test" / name
+        assert (tmp_path / "a" / place).read_bytes() == (tmp_path / "b" / place).read_bytes()
+    people = loadmat(tmp_path / "b" / "annotation" / "Person.mat")["Person"][0]
+    names = [str(person["idname"][0]) for person in people]
+    queries = loadmat(tmp_path / "b" / place)[place.stem][0]
+    sought = [str(query["Query"][0, 0]["idname"][0]) for query in queries]
+    assert len(set(names)) == len(names) == 2 + len(sought)
+    assert set(sought) <= set(names)
+    train = loadmat(tmp_path / "b" / "annotation" / "test" / "train_test" / "Train.mat")["Train"]
+    assert not {str(cell[0][0, 0]["idname"][0]) for cell in train} & set(sought)

@@ -38,7 +38,7 @@ def test_measured_on_a_small_benchmark(tmp_path: Path) -> None:
     assert result["counts"]["queries"] == 5
     assert result["counts"]["test identities"] == 5
     assert result["queries"]["near-twin"] >= 0.6
-    assert result["queries"]["low"] > 0.5  # pictures the size of stamps
+    assert result["queries"]["under 80 px"] > 0.5  # pictures the size of stamps
     assert result["settings"]["test_scenes"] == 9
 
 

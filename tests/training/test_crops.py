@@ -235,6 +235,18 @@ def test_boxes_stay_on_their_people(store: CropStore, flip: float) -> None:
             assert (np.abs(there - box) <= 0.08 * sides + 1.5).all(), (there, box)
 
 
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_a_box_beside_the_middle_follows_the_mirror(flip: float) -> None:
+    box = np.array([4, 10, 24, 60], np.float32)
+    store = CropStore(street(box, (48, 96))[None], box[None], np.array([0]))
+    settings = CropSettings(stored=(96, 48), sizes=((64, 32),), keep_aspect=True)
+    data = CropBatches(store, settings, AugmentSettings(flip=flip), batch=1, seed=1, identities=1)
+    for step in range(4):
+        image, moved, _ = (column[0] for column in data[step])
+        sides = np.tile(moved[2:] - moved[:2], 2)
+        assert (np.abs(found(image.transpose(1, 2, 0)) - moved) <= 0.08 * sides).all()
+
+
 def test_the_paper_crops_are_a_window_of_the_stored_one() -> None:
     """Stored at 40, seen at 32: shifted by 0..8, mirrored or not, nothing resized."""
     rng = np.random.default_rng(0)

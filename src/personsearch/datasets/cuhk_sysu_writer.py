@@ -59,8 +59,10 @@ def write_annotations(
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DatasetError(f"two scenes are called {twice}", hint="names of pictures must differ")
-    people = _people(train)
-    everybody = [person[0, 0] for person in (*people, *_people(test))]
+    # Test people are named first, so that a protocol does not change with the training half.
+    sought = _people(test, 0)
+    people = _people(train, len(sought))
+    everybody = [person[0, 0] for person in (*people, *sought)]
     known = {scene.name: {tuple(box) for box in scene.boxes.tolist()} for scene in test}
     searches: dict[Path, tuple[str, Trials]] = {
         PROTOCOLS / f"TestG{size}.mat": (f"TestG{size}", trials) for size, trials in galleries.items()
@@ -81,7 +83,7 @@ def write_annotations(
         PROTOCOLS / "Train.mat": ("Train", _cells(people)),
     }
     for path, (variable, trials) in searches.items():
-        files[path] = (variable, _protocol(trials, len(people)))
+        files[path] = (variable, _protocol(trials))
 
     with disk_errors(root):
         (root / PICTURES).mkdir(parents=True, exist_ok=True)
@@ -146,8 +148,11 @@ def _images(scenes: Sequence[Scene]) -> Array:
     return _rows(rows, [("imname", object), ("nAppear", object), ("box", object)])
 
 
-def _people(scenes: Sequence[Scene]) -> list[Array]:
-    """Per identity a (1, 1) struct of where it appears; identities must have no gaps."""
+def _people(scenes: Sequence[Scene], named: int) -> list[Array]:
+    """Per identity a (1, 1) struct of where it appears; identities must have no gaps.
+
+    ``named`` people have their names already.
+    """
     where: dict[int, list[tuple[str, Array, Array]]] = {}
     for scene in scenes:
         for person, box in zip(scene.people.tolist(), scene.boxes, strict=True):
@@ -160,7 +165,7 @@ def _people(scenes: Sequence[Scene]) -> list[Array]:
             hint="number the people 0, 1, 2 ... without gaps",
         )
     return [
-        _rows([(f"p{person + 1}", _count(len(where[person])), _rows(where[person], _ENTRY))], _PERSON)
+        _rows([(f"p{named + person + 1}", _count(len(where[person])), _rows(where[person], _ENTRY))], _PERSON)
         for person in range(len(where))
     ]
 
@@ -192,14 +197,14 @@ def _check_trials(trials: Trials, known: Mapping[str, set[tuple[float, ...]]], v
             )
 
 
-def _protocol(trials: Trials, first_name: int) -> Array:
+def _protocol(trials: Trials) -> Array:
     """(1, Q) struct of queries and their galleries, positives first."""
     nobody = np.zeros((1, 0))
     rows = []
     for i in range(len(trials)):
         name = trials.scenes[trials.query_scene[i]]
         person = int(trials.query_person[i])
-        idname = f"p{first_name + person + 1}" if person >= 0 else ""
+        idname = f"p{person + 1}" if person >= 0 else ""
         query = _rows([(*_appearance(name, trials.query_box[i]), idname)], [*_ENTRY, ("idname", object)])
         positives, distractors = [], []
         for entry in range(trials.entry_ptr[i], trials.entry_ptr[i + 1]):

@@ -89,8 +89,8 @@ def measure_hardness(root: Path, gallery_size: int = 50, *, progress: Progress =
         "histogram": {"mAP": round(scores.mean_ap, 4), "top-1": round(scores.top(1), 4)},
         "queries": {
             "near-twin": round(float(np.mean(twins)), 4),
-            "occluded": round(float(np.mean(visible < 1 - HIDDEN)), 4),
-            "low": round(float(np.mean(heights < LOW)), 4),
+            "over 40% occluded": round(float(np.mean(visible < 1 - HIDDEN)), 4),
+            "under 80 px": round(float(np.mean(heights < LOW)), 4),
             "median height": float(np.median(heights)),
         },
         "counts": {**_counts(dataset, "test"), **_counts(dataset, "train"), "queries": len(trials)},
