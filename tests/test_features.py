@@ -198,6 +198,18 @@ def test_parts_of_another_job_are_dropped_aloud(world, tmp_path: Path, monkeypat
     assert "starting anew" in caplog.text
 
 
+def test_no_shard_of_another_job_is_ever_joined(world, tmp_path: Path, monkeypatch, caplog) -> None:
+    """Its first shard is gone, so nothing of it can be used yet; a new first shard would close the gap."""
+    path = tmp_path / "f.npz"
+    for size, dying in ((2, ColourSearcher("e" * 64, die_after=6)), (4, ColourSearcher(die_after=0))):
+        monkeypatch.setattr(extraction, "SHARD_SCENES", size)
+        with pytest.raises(KeyboardInterrupt):
+            extract(dying, *world, path)
+        (tmp_path / "f.npz.parts" / "shard-00000000-00000002.npz").unlink(missing_ok=True)
+    assert "starting anew" in caplog.text
+    assert not list((tmp_path / "f.npz.parts").glob("shard-*"))
+
+
 def test_shards_that_overlap_are_counted_once(world, tmp_path: Path, monkeypatch) -> None:
     """Two processes at one job may cut it differently."""
     extract(ColourSearcher(), *world, tmp_path / "whole.npz")

@@ -91,7 +91,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     } <= expected
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "Requires-Python: >=3.11" in metadata
-    for extra in ("heic", "timm", "dev"):
+    for extra in ("heic", "dev"):
         assert f"Provides-Extra: {extra}" in metadata
 
 

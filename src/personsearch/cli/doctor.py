@@ -32,7 +32,7 @@ PACKAGES = (
     "rich",
     "typer",
 )
-EXTRAS = {"heic": "pillow-heif", "timm": "timm"}
+EXTRAS = {"heic": "pillow-heif"}
 
 
 def doctor(

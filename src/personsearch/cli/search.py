@@ -114,8 +114,7 @@ def search(
     if html is not None:
         _write_page(html, result, picture, searcher.name)
     printer(answer(result, html))
-    if exit_code and not result.hits:
-        raise typer.Exit(1)
+    raise typer.Exit(int(exit_code and not result.hits))
 
 
 def _write_page(path: Path, result: SearchResult, picture: Picture, model: str) -> None:

@@ -64,14 +64,7 @@ def write_annotations(
     people = _people(train, len(sought))
     everybody = [person[0, 0] for person in (*people, *sought)]
     known = {scene.name: {tuple(box) for box in scene.boxes.tolist()} for scene in test}
-    searches: dict[Path, tuple[str, Trials]] = {
-        PROTOCOLS / f"TestG{size}.mat": (f"TestG{size}", trials) for size, trials in galleries.items()
-    }
-    subsets: dict[Subset, Trials | None] = {"occlusion": occlusion, "low-resolution": low_resolution}
-    for subset, trials in subsets.items():
-        if trials is not None:
-            path, variable = SUBSETS[subset]
-            searches[path] = (variable, trials)
+    searches = _searches(galleries, {"occlusion": occlusion, "low-resolution": low_resolution})
     for variable, trials in searches.values():
         _check_trials(trials, known, variable)
 
@@ -90,6 +83,20 @@ def write_annotations(
     for path, (variable, value) in files.items():
         _save(root / path, variable, value)
     _write_visible(root / VISIBLE, everything)
+
+
+def _searches(
+    galleries: Mapping[int, Trials], subsets: Mapping[Subset, Trials | None]
+) -> dict[Path, tuple[str, Trials]]:
+    """Per protocol file its variable and its trials."""
+    searches = {
+        PROTOCOLS / f"TestG{size}.mat": (f"TestG{size}", trials) for size, trials in galleries.items()
+    }
+    for subset, trials in subsets.items():
+        if trials is not None:
+            path, variable = SUBSETS[subset]
+            searches[path] = (variable, trials)
+    return searches
 
 
 def _save(path: Path, variable: str, value: Array) -> None:

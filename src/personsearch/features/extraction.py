@@ -181,13 +181,15 @@ def _check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path)
 def _prepare_parts(parts: Path, meta: Mapping[str, Any]) -> None:
     """An empty folder for this job, or the one that an earlier call of the same job left."""
     job = parts / "job.json"
-    if _shard_files(parts):
+    if parts.exists():
         try:
             same = json.loads(job.read_text()) == meta
         except (OSError, ValueError):
             same = False
         if same:
             return
+        # Everything goes, also shards that do not join from the first picture on: a later one of
+        # this job could close the gap, and then rows of two models would stand in one file.
         _log.warning("%s was left by another job (other model, pictures or searches): starting anew", parts)
         shutil.rmtree(parts)
     write_json(job, meta)

@@ -5,6 +5,7 @@ Its fingerprint is the SHA-256 over the first two. Nothing in it is a pickle.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,15 @@ def _unknown(given: dict[str, Any], known: dict[str, Any], prefix: str = "") -> 
     for key, value in given.items():
         if key not in known:
             return prefix + key
+        inner = ""
         if isinstance(value, dict) and isinstance(known[key], dict):
             inner = _unknown(value, known[key], f"{prefix}{key}.")
-            if inner:
-                return inner
+        elif isinstance(value, list):
+            pairs = enumerate(zip(value, known[key], strict=True))
+            parts = (_unknown(a, b, f"{prefix}{key}.{i}.") for i, (a, b) in pairs if isinstance(a, dict))
+            inner = next(filter(None, parts), "")
+        if inner:
+            return inner
     return ""
 
 
@@ -95,11 +101,16 @@ def load_network(folder: Path) -> tuple[PersonSearchNetwork, ModelSettings]:
     if not folder.is_dir():
         raise InputError(f"there is no model folder at {folder}", hint="train one: personsearch train --help")
     settings = read_settings(folder)
-    network = build_network(settings)
+    try:
+        network = build_network(settings)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{folder / CONFIG} describes no network: {error}", hint="the configuration was changed by hand?"
+        ) from error
     try:
         state = load_file(folder / WEIGHTS)
         network.load_state_dict(state, strict=True)
-    except FileNotFoundError as error:
+    except OSError as error:
         raise InputError(f"{folder} has no {WEIGHTS}", hint="give a finished model folder") from error
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
@@ -117,8 +128,11 @@ def load_searcher(path: Path | str, device: str = "auto") -> NetworkSearcher:
             calibration = Calibration.from_json(
                 json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
             )
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder / CALIBRATION} is not a calibration") from error
+        except (OSError, ValueError, InputError) as error:
+            raise InputError(
+                f"{folder / CALIBRATION} is not a calibration",
+                hint="take it from the folder of the same model",
+            ) from error
     return NetworkSearcher(
         network,
         settings,
@@ -136,5 +150,11 @@ def untrained_searcher(settings: ModelSettings, *, seed: int, device: str = "aut
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build_network(settings)
-    digest = f"untrained-{settings.trunk}-{seed}"
-    return NetworkSearcher(network, settings, fingerprint=digest, name=digest, device=device)
+    described = json.dumps([seed, settings.to_json()], sort_keys=True)
+    return NetworkSearcher(
+        network,
+        settings,
+        fingerprint=hashlib.sha256(described.encode()).hexdigest(),
+        name=f"untrained-{settings.trunk}-{seed}",
+        device=device,
+    )

@@ -30,6 +30,18 @@ def resized(pixels: Array, scale: float) -> Array:
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
+def box_factors(before: Array, after: Array) -> Array:
+    """(4,) float32 by which boxes grow when the picture ``before`` becomes ``after``.
+
+    Sides are whole pixels, so the two axes differ a little, and much in a picture 3 pixels high.
+
+    >>> box_factors(np.zeros((4, 1000, 3)), np.zeros((3, 500, 3))).tolist()
+    [0.5, 0.75, 0.5, 0.75]
+    """
+    (old_height, old_width), (height, width) = before.shape[:2], after.shape[:2]
+    return np.tile(np.array([width / old_width, height / old_height], np.float32), 2)
+
+
 def normalised(images: Tensor, settings: InputSettings) -> Tensor:
     """(b, 3, h, w) uint8 RGB to float32 with the settings' mean and deviation removed."""
     mean = torch.tensor(settings.mean, device=images.device).view(1, 3, 1, 1) * 255

@@ -103,6 +103,7 @@ def compact() -> ModelSettings:
         batch=128,
         before_nms=(600, 600),
         after_nms=(150, 100),
+        min_size=4.0,
     )
     network = NetworkSettings(
         proposals=proposals,

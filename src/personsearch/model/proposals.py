@@ -28,6 +28,7 @@ class ProposalSettings:
         before_nms, after_nms: proposals kept, (training, test).
         nms: overlap above which the weaker proposal goes.
         min_score: weaker proposals are dropped (0: none are).
+        min_size: proposals with a shorter side are dropped, in input pixels.
     """
 
     channels: int = 512
@@ -40,6 +41,7 @@ class ProposalSettings:
     after_nms: tuple[int, int] = (2000, 300)
     nms: float = 0.7
     min_score: float = 0.0
+    min_size: float = 16.0
 
     @property
     def anchors(self) -> int:
@@ -94,6 +96,7 @@ class Proposals(nn.Module):
             nms_thresh=settings.nms,
             score_thresh=settings.min_score,
         )
+        self.network.min_size = settings.min_size
 
     def forward(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from personsearch.boxes import clip
 from personsearch.errors import InputError
-from personsearch.model.inputs import input_scale, normalised, padded_batch, resized
+from personsearch.model.inputs import box_factors, input_scale, normalised, padded_batch, resized
 from personsearch.model.network import PersonSearchNetwork
 from personsearch.model.presets import ModelSettings
 from personsearch.ranking.calibration import Calibration
@@ -52,11 +53,12 @@ class NetworkSearcher:
         """How two embeddings are to be compared."""
         return self.settings.similarity
 
-    def _input(self, picture: Picture) -> tuple[torch.Tensor, list[tuple[int, int]], float]:
-        scale = input_scale(picture.size, self.settings.input)
-        batch, sizes = padded_batch([resized(picture.pixels, scale)], self.settings.input.multiple)
+    def _input(self, picture: Picture) -> tuple[torch.Tensor, list[tuple[int, int]], Array]:
+        pixels = resized(picture.pixels, input_scale(picture.size, self.settings.input))
+        batch, sizes = padded_batch([pixels], self.settings.input.multiple)
         images = normalised(batch.to(self.device), self.settings.input)
-        return images.contiguous(memory_format=torch.channels_last), sizes, scale
+        factors = box_factors(picture.pixels, pixels)
+        return images.contiguous(memory_format=torch.channels_last), sizes, factors
 
     @torch.inference_mode()
     def embed(self, picture: Picture, boxes: Array) -> Array:
@@ -64,20 +66,24 @@ class NetworkSearcher:
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
         if not len(boxes):
             return np.zeros((0, self.dim), np.float32)
-        if (boxes[:, 2:] <= boxes[:, :2]).any():
+        # "Not larger" rather than "smaller or equal": a NaN would pass that, and crash the pooling.
+        inside = clip(boxes, picture.size)
+        if not np.isfinite(boxes).all() or not (inside[:, 2:] > inside[:, :2]).all():
             raise InputError(
-                f"a box in {picture.name or 'the picture'} has no area", hint="give x,y,w,h with w, h > 0"
+                f"a box has no area inside {picture.name or 'the picture'}, "
+                f"which is {picture.size[0]}x{picture.size[1]}",
+                hint="give x,y,w,h in pixels of the upright picture, with w, h > 0",
             )
-        images, _, scale = self._input(picture)
-        scaled = torch.from_numpy(boxes * scale).to(self.device)
+        images, _, factors = self._input(picture)
+        scaled = torch.from_numpy(boxes * factors).to(self.device)
         return self.network.describe(images, [scaled]).cpu().numpy()
 
     @torch.inference_mode()
     def detect(self, picture: Picture) -> Detections:
         """Everybody in the picture, best score first; boxes in picture pixels."""
-        images, sizes, scale = self._input(picture)
+        images, sizes, factors = self._input(picture)
         (seen,) = self.network.detect(images, sizes)
-        boxes = seen.boxes.cpu().numpy() / np.float32(scale)
+        boxes = clip(seen.boxes.cpu().numpy() / factors, picture.size)
         return Detections(boxes, seen.scores.cpu().numpy(), seen.embeddings.cpu().numpy())
 
 

@@ -38,12 +38,16 @@ class Vgg16Trunk(Trunk):
 
     def __init__(self, freeze: int = 4) -> None:
         super().__init__()
-        from torchvision.models import vgg16
+        from torchvision.models.vgg import cfgs, make_layers
 
-        # Without weights: loading is `weights.load_imagenet`'s job, and asked for by name.
-        self.convolutions = cast(nn.Sequential, vgg16(weights=None).features[:-1])
+        # Without weights: loading is `weights.load_imagenet`'s job, and asked for by name. And
+        # without torchvision's fc6 and fc7, whose 120 million weights the head has of its own.
+        self.convolutions = cast(nn.Sequential, make_layers(cfgs["D"])[:-1])
         self.layout = {"trunk": MapLayout(512, 16)}
         layers = [m for m in self.convolutions if isinstance(m, nn.Conv2d)]
+        for layer in layers:
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(cast(nn.Parameter, layer.bias))
         for layer in layers[:freeze]:
             layer.requires_grad_(False)
 

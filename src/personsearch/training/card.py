@@ -18,6 +18,9 @@ def model_card(
     """Markdown: what the model is, what it was trained on, what it is and is not for."""
     people = np.concatenate([s.people for s in scenes])
     model = settings.model
+    loss: str = model.network.losses.identity
+    if loss == "rss":
+        loss += f", K = {min(model.network.losses.k, model.identities + 1)}"
     probability = "from held-out training identities" if calibration is not None else "none"
     return f"""# Person search model ({model.trunk})
 
@@ -26,7 +29,7 @@ def model_card(
 | embedding | {model.network.head.dim}-d, compared by {model.similarity} |
 | training scenes | {len(scenes)} with {len(people)} people, {int((people >= 0).sum())} of them labelled |
 | identities | {model.identities} trained, {settings.validation_identities} held out |
-| identity loss | {model.network.losses.identity}, K = {min(model.network.losses.k, model.identities + 1)} |
+| identity loss | {loss} |
 | steps | {settings.initial.steps} on crops, {settings.joint.steps} on scenes |
 | time of training | {clock(seconds)} |
 | initial weights | {settings.pretrained} |

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -57,9 +58,10 @@ def cut(pixels: Array, box: Array, settings: CropSettings) -> tuple[Array, Array
         pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     else:
         factor = 1.0
-    matrix = np.array(
-        [[scale[0] / factor, 0, -left * scale[0]], [0, scale[1] / factor, -top * scale[1]]], np.float64
-    )
+    # OpenCV counts from pixel centres, boxes from the picture's edge: half a pixel on either side.
+    shrink = scale / factor
+    shift = 0.5 * shrink - 0.5 - np.array([left, top]) * scale
+    matrix = np.array([[shrink[0], 0, shift[0]], [0, shrink[1], shift[1]]], np.float64)
     crop = cv2.warpAffine(
         pixels, matrix, (out_width, out_height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
@@ -90,52 +92,53 @@ def cut_crops(
     progress: Progress = silent,
 ) -> CropStore:
     """Cut every labelled person and as many background boxes; an earlier, finished cut is reused."""
-    counts = [int((scene.people >= 0).sum()) for scene in scenes]
-    total = 2 * sum(counts)
-    if total == 0:
+    if not any((scene.people >= 0).any() for scene in scenes):
         raise DatasetError(
             "no person in the training scenes has an identity", hint="check the annotation files"
         )
-    shape = (total, *settings.stored, 3)
     pixel_file, index_file = folder / "crops.u8", folder / "crops.json"
     with disk_errors(folder):
         if not index_file.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            boxes, labels = _cut_to(pixel_file, shape, scenes, settings, identities, seed, progress)
+            boxes, labels = _cut_to(pixel_file, scenes, settings, identities, seed, progress)
             write_json(index_file, {"boxes": boxes.tolist(), "labels": labels.tolist()})
     index = json.loads(index_file.read_text(encoding="utf-8"))
-    count = len(index["labels"])
-    pixels = np.memmap(pixel_file, np.uint8, "r", shape=shape)[:count]
+    shape = (len(index["labels"]), *settings.stored, 3)
+    pixels = np.memmap(pixel_file, np.uint8, "r", shape=shape)
     return CropStore(pixels, np.array(index["boxes"], np.float32), np.array(index["labels"], np.int64))
 
 
 def _cut_to(
     path: Path,
-    shape: tuple[int, ...],
     scenes: Sequence[Scene],
     settings: CropSettings,
     identities: int,
     seed: int,
     progress: Progress,
 ) -> tuple[Array, Array]:
-    """Write the crops' pixels; return their boxes and labels."""
-    pixels = np.memmap(path, np.uint8, "w+", shape=shape)
+    """Write the crops' pixels; return their boxes and labels.
+
+    Written, not mapped: a full disk under a mapped file is a signal, not an error.
+    """
     boxes: list[Array] = []
     labels: list[int] = []
-    for i, scene in enumerate(progress(scenes, "cutting crops", total=len(scenes))):
-        named = np.flatnonzero(scene.people >= 0)
-        if not len(named):
-            continue
-        if scene.path is None:
-            raise DatasetError(f"scene {scene.name} has no picture file")
-        picture = images.load(scene.path)
-        empty = background_boxes(scene, picture.size, len(named), np.random.default_rng([seed, 11, i]))
-        wanted = [(scene.boxes[j], int(scene.people[j])) for j in named] + [(b, identities) for b in empty]
-        for box, label in wanted:
-            pixels[len(labels)], inside = cut(picture.pixels, box, settings)
-            boxes.append(inside)
-            labels.append(label)
-    pixels.flush()
+    with path.open("wb") as file:
+        for i, scene in enumerate(progress(scenes, "cutting crops", total=len(scenes))):
+            named = np.flatnonzero(scene.people >= 0)
+            if not len(named):
+                continue
+            if scene.path is None:
+                raise DatasetError(f"scene {scene.name} has no picture file")
+            picture = images.load(scene.path)
+            empty = background_boxes(scene, picture.size, len(named), np.random.default_rng([seed, 11, i]))
+            people = [(scene.boxes[j], int(scene.people[j])) for j in named]
+            for box, label in people + [(b, identities) for b in empty]:
+                crop, inside = cut(picture.pixels, box, settings)
+                file.write(np.ascontiguousarray(crop).tobytes())
+                boxes.append(inside)
+                labels.append(label)
+        file.flush()
+        os.fsync(file.fileno())
     return np.array(boxes), np.array(labels)
 
 

@@ -143,7 +143,7 @@ def load_state(path: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except Exception as error:  # torch raises a dozen kinds, an UnpicklingError among them
         raise PersonSearchError(
             f"{path} cannot be read", hint="delete the run folder to start again from the beginning"
         ) from error
@@ -196,7 +196,7 @@ def run_stage(
             batch = next(batches)
             clock.waited += time.perf_counter() - waiting
             clock.losses.append(_step(stage, step, batch, prepared, optimizer, accelerator))
-            if clock.due(step + 1 == stage.settings.steps):
+            if clock.due(step, stage.settings.steps):
                 lines.write(json.dumps(clock.line(stage, step)) + "\n")
                 lines.flush()
             if clock.save_due():
@@ -260,9 +260,12 @@ class _Clock:
         self.waited = 0.0
         self.losses: list[dict[str, float]] = []
 
-    def due(self, last: bool) -> bool:
-        """Whether the log wants a line: every 20 steps, and at the end."""
-        return last or len(self.losses) >= 20
+    def due(self, step: int, steps: int) -> bool:
+        """Whether the log wants a line: every 20 steps of the stage, and at its end.
+
+        Counted from the stage's beginning, so that a resumed run's log has the same lines.
+        """
+        return (step + 1) % 20 == 0 or step + 1 == steps
 
     def save_due(self) -> bool:
         """Whether the state is to be saved."""

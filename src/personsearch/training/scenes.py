@@ -10,8 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from personsearch import images
+from personsearch.boxes import clip
 from personsearch.errors import DatasetError
-from personsearch.model.inputs import input_scale, padded_batch, resized
+from personsearch.model.inputs import box_factors, input_scale, padded_batch, resized
 from personsearch.model.presets import InputSettings
 from personsearch.training.augment import mirrored_boxes, relit
 from personsearch.training.order import chance, samples_of
@@ -69,10 +70,15 @@ class SceneBatches:
         picture = images.load(scene.path)
         scale = input_scale(picture.size, self.settings) * factor
         pixels = resized(picture.pixels, scale)
-        boxes = scene.boxes * np.float32(scale)
+        boxes = scene.boxes * box_factors(picture.pixels, pixels)
+        # A box without area in the picture overlaps no anchor, and a proposal network that gives
+        # every person their best anchors would then make people of all anchors.
+        sides = np.diff(clip(boxes, pixels.shape[1::-1]).reshape(-1, 2, 2), axis=1)[:, 0]
+        there = (sides >= 1).all(axis=1)
+        boxes, people = boxes[there], scene.people[there]
         if rng.random() < self.augment.flip:
             pixels, boxes = np.ascontiguousarray(pixels[:, ::-1]), mirrored_boxes(boxes, pixels.shape[1])
-        return relit(pixels, self.augment, rng), boxes.astype(np.float32), scene.people
+        return relit(pixels, self.augment, rng), boxes.astype(np.float32), people
 
 
 def without_names(scenes: Sequence[Scene], nameless: Array) -> tuple[Scene, ...]:

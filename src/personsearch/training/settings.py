@@ -47,6 +47,10 @@ class StageSettings:
     reid_rate: float = 1.0
     freeze_head_norms: bool = False
 
+    def __post_init__(self) -> None:
+        if self.accumulate < 1 or self.batch % self.accumulate:
+            raise ValueError(f"a batch of {self.batch} has no {self.accumulate} equal parts")
+
     def rate_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0.
 

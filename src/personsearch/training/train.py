@@ -8,6 +8,7 @@ once from a finished one.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -17,11 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from personsearch.errors import DatasetError, UsageError
 from personsearch.files import disk_errors, write_json
-from personsearch.model.checkpoint import CONFIG, save_model
+from personsearch.model.checkpoint import CONFIG, WEIGHTS, save_model
 from personsearch.model.inputs import normalised
 from personsearch.model.network import PersonSearchNetwork, Targets
 from personsearch.model.presets import InputSettings, build_network
@@ -83,7 +85,8 @@ def train(
     network = _descend(known, out, settings, device, progress)
     searcher = NetworkSearcher(network, settings.model, fingerprint="", device=device)
     calibration = calibrate(searcher, scenes, held_out, progress=progress)
-    card = model_card(settings, scenes, calibration, seconds=_seconds(out))
+    done = dataclasses.replace(settings, validation_identities=len(held_out))
+    card = model_card(done, scenes, calibration, seconds=_seconds(out))
     save_model(out, network, settings.model, calibration=calibration, card=card)
     for leftover in ("crops.u8", "crops.json"):
         (out / leftover).unlink(missing_ok=True)
@@ -98,9 +101,14 @@ def _claim(out: Path, settings: TrainingSettings, scenes: Sequence[Scene]) -> bo
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         if not path.exists():
+            if (out / WEIGHTS).exists() or (out / CONFIG).exists():
+                raise UsageError(f"{out} holds a model, not a run", hint="choose another --out")
             write_json(path, wanted)
             return False
-    found = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # not a run's settings, so not this run's
+        found = None
     if found != wanted:
         raise UsageError(
             f"{out} holds a run of other settings or data", hint="choose another --out or delete that folder"
@@ -117,9 +125,9 @@ def _data_summary(scenes: Sequence[Scene]) -> dict[str, Any]:
         "people": len(people),
         "labelled": int((people >= 0).sum()),
         "identities": len(np.unique(people[people >= 0])),
-        "checksum": float(
-            np.round(boxes.astype(np.float64).sum() + (people.astype(np.float64) ** 2).sum(), 2)
-        ),
+        "checksum": hashlib.sha256(
+            "\n".join(s.name for s in scenes).encode() + boxes.tobytes() + people.tobytes()
+        ).hexdigest(),
     }
 
 
@@ -128,6 +136,8 @@ def _descend(
 ) -> PersonSearchNetwork:
     """Both stages from wherever the run stands."""
     chosen = choose_device(device)
+    # Accelerate keeps the first run's device and precision for as long as the process lives.
+    AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         cpu=chosen.type == "cpu", mixed_precision=choose_precision(settings.precision, chosen)
     )

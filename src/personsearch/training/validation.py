@@ -14,15 +14,17 @@ from personsearch.types import Array, Embedder, Scene
 
 
 def choose_validation(scenes: Sequence[Scene], count: int, seed: int) -> Array:
-    """Up to ``count`` training identities with at least two appearances, drawn by ``seed``, sorted.
+    """Up to ``count`` training identities seen in at least two pictures, drawn by ``seed``, sorted.
 
-    Never more than a quarter of them: small data needs its people for training.
+    Never more than a quarter of them: small data needs its people for training. None where that
+    would be one: one person alone makes no pair of two people.
     """
-    people = np.concatenate([s.people for s in scenes]) if scenes else np.zeros(0, np.int64)
-    identities, appearances = np.unique(people[people >= 0], return_counts=True)
-    able = identities[appearances >= 2]
+    each = [np.unique(s.people[s.people >= 0]) for s in scenes]
+    people = np.concatenate(each) if each else np.zeros(0, np.int64)
+    identities, pictures = np.unique(people, return_counts=True)
+    able = identities[pictures >= 2]
     drawn = np.random.default_rng([seed, 5]).permutation(able)[: min(count, len(able) // 4)]
-    return np.sort(drawn).astype(np.int64)
+    return np.sort(drawn if len(drawn) > 1 else drawn[:0]).astype(np.int64)
 
 
 def calibrate(

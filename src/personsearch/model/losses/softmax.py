@@ -35,6 +35,7 @@ def softmax_loss(logits: Tensor, labels: Tensor, *, normaliser: Normaliser = "va
 
     Source: Xiao et al. 2016, equation (1).
 
+    >>> import torch
     >>> round(float(softmax_loss(torch.zeros(2, 4), torch.tensor([0, -1]))), 4)  # log 4
     1.3863
     """
