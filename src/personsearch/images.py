@@ -183,7 +183,7 @@ def _damaged(shown: str, error: Exception) -> InputError:
 def _too_large(shown: str, size: str, max_pixels: int) -> InputError:
     return InputError(
         f"{shown} is {size} pixels, more than {max_pixels / 1e6:g} million",
-        hint="shrink the picture first, or raise the limit if you trust where it came from",
+        hint="shrink the picture first",
     )
 
 

@@ -131,6 +131,7 @@ def fails(folder: Path, *words: str) -> None:
         (lambda c: c.update(trunk="vgg19"), "trunk"),
         (lambda c: c.update(similarity="manhattan"), "similarity"),
         (lambda c: c.update(network=[1]), "network"),
+        (lambda c: c["network"]["proposals"].pop("min_size"), "network.proposals.min_size is missing"),
         (lambda c: c.update(format=2), "format 1"),
         (lambda c: c.pop("format"), "format 1"),
     ],

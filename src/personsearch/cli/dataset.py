@@ -7,20 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from personsearch.cli.options import FormatOption, JsonOption, ProgressKind, ProgressOption
+from personsearch.cli.options import MOST_SEED, FormatOption, JsonOption, ProgressKind, ProgressOption
 from personsearch.cli.output import Answer, Printer, chosen
+from personsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from personsearch.datasets.dataset import Dataset, Split
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Make data sets.", add_completion=False)
+MARKS = ("annotation/generated.json", ".parts")
+"""What a finished or an interrupted generation leaves in its folder."""
+
+app = typer.Typer(rich_markup_mode=None, help="Make data sets.", add_completion=False)
 
 
-@app.callback()
-def _group() -> None:
+@app.callback(invoke_without_command=True)
+def _group(context: typer.Context) -> None:
     """Make data sets."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
 
 
 @app.command("make")
@@ -28,7 +35,10 @@ def make(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new data set.", show_default=False)],
     preset: Annotated[str, typer.Option("--preset", help="tiny, demo or medium.")] = "demo",
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Another world of the same kind.", show_default=False)
+        int | None,
+        typer.Option(
+            "--seed", min=0, max=MOST_SEED, help="Another world of the same kind.", show_default=False
+        ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 is one a core.")] = 0,
     form: FormatOption = None,
@@ -52,11 +62,23 @@ def make(
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
+    _check_own(out)
     settings = preset_of(preset)
     if seed is not None:
         settings = replace(settings, seed=seed)
     root = make_dataset(out, settings, workers=workers, progress=console(progress))
     printer(answer(open_dataset("synthetic", root), preset, settings.seed))
+
+
+def _check_own(out: Path) -> None:
+    """Raise UsageError unless ``out`` is new, empty, or a generated data set: nothing else is drawn over."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, not a folder", hint="give a new folder with --out")
+    others = out.is_dir() and any(not item.name.startswith(".") for item in out.iterdir())
+    if others and not any((out / mark).exists() for mark in MARKS):
+        raise UsageError(
+            f"{out} is not empty and holds no generated data set", hint="give a new folder with --out"
+        )
 
 
 def answer(made: Dataset, preset: str, seed: int) -> Answer:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from personsearch.cli.options import DeviceOption, FormatOption, JsonOption, ProgressKind, ProgressOption
+from personsearch.cli.options import (
+    MOST_SEED,
+    DeviceOption,
+    FormatOption,
+    JsonOption,
+    ProgressKind,
+    ProgressOption,
+)
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
 
 if TYPE_CHECKING:
@@ -27,7 +34,8 @@ def demo(
         int, typer.Option("--gallery-size", min=1, help="Pictures a query is looked for in.")
     ] = 50,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Of data and training.", show_default=False)
+        int | None,
+        typer.Option("--seed", min=0, max=MOST_SEED, help="Of data and training.", show_default=False),
     ] = None,
     device: DeviceOption = "auto",
     form: FormatOption = None,

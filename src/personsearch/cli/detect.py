@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,6 +64,8 @@ def detect(
         paths += find_pictures(source) if source.is_dir() else [source]
     searcher = load_searcher(model, device)
     failed: list[Path] = []
+    if progress is ProgressKind.AUTO and sys.stdout.isatty():
+        progress = ProgressKind.NONE  # the answers themselves say how far it is; a bar would run into them
     for path in console(progress)(paths, "detecting", total=len(paths)):
         try:
             picture = load(path, name=str(path))
@@ -75,7 +78,10 @@ def detect(
         seen = searcher.detect(picture)
         printer(answer(picture, seen.take(seen.scores >= conf), searcher.fingerprint, embed=embed))
     if failed:
-        raise PartialFailure(f"{len(failed)} of {len(paths)} pictures could not be read")
+        raise PartialFailure(
+            f"{len(failed)} of {len(paths)} pictures could not be read",
+            hint="the lines above say why; all others were looked at",
+        )
 
 
 def answer(picture: Picture, seen: Detections, fingerprint: str, *, embed: bool) -> Answer:

@@ -66,7 +66,7 @@ def doctor(
     if failed:
         raise PersonSearchError(
             f"does not work: {', '.join(failed)}",
-            hint="install again: pip install --force-reinstall personsearch",
+            hint="the table says why; for a device try --device cpu, else install personsearch again",
         )
 
 
@@ -78,6 +78,8 @@ def _check(name: str, work: Callable[[], str]) -> dict[str, Any]:
     """The outcome of one check; whatever it raises is its finding, not an error of this command."""
     try:
         return _row(name, "ok", work())
+    except PersonSearchError as error:  # its message stands for itself
+        return _row(name, "failed", str(error))
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         return _row(name, "failed", f"{type(error).__name__}: {first}")

@@ -24,6 +24,7 @@ _SYSTEM = {
     errno.EPERM: "check who may read and write there",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path: a file stands where a folder is needed",
+    errno.EEXIST: "a file stands where a folder is needed; choose another name",
     errno.EISDIR: "check the path: a folder stands where a file is needed",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EIO: "check the disk",

@@ -68,10 +68,11 @@ def index(
         )
     )
     for failure in report.failures:
-        say(f"{failure.path}: {failure.error}")
+        named = failure.error.startswith(failure.path)  # most errors name their file themselves
+        say(failure.error if named else f"{failure.path}: {failure.error}")
     if report.failures:
         raise PartialFailure(
-            f"{len(report.failures)} pictures could not be indexed; everything else is in {gallery}",
+            f"pictures that could not be indexed: {len(report.failures)}; everything else is in {gallery}",
             hint="mend or remove them and run the same command again, or --retry-failed",
         )
 

@@ -11,6 +11,10 @@ import typer
 from personsearch.cli.output import Format
 
 
+MOST_SEED = 2**32 - 1
+"""Largest seed that every generator of random numbers in the house takes."""
+
+
 class ProgressKind(StrEnum):
     """How a long job says how far it is."""
 

@@ -79,7 +79,7 @@ class Printer:
     def __call__(self, answer: Answer) -> None:
         """Write one answer, at once."""
         if self.form is Format.JSONL:
-            print(json.dumps(plain(answer.record), ensure_ascii=False, allow_nan=False), file=self.stream)
+            print(json_line(answer.record), file=self.stream)
         elif self.form is Format.CSV:
             self._write_csv(answer.rows)
         elif self.form is Format.PATHS:
@@ -148,6 +148,23 @@ def harmless(value: Any) -> Any:
     if value is None:
         return ""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """``record`` as one line of JSON that is UTF-8, also where a file's name is not.
+
+    Bytes of a name that are no text are written as the escapes Python reads them back from.
+
+    >>> json_line({"picture": "ü\\udcff.jpg"}), json_line({"picture": "ü.jpg"})
+    ('{"picture": "\\\\u00fc\\\\udcff.jpg"}', '{"picture": "ü.jpg"}')
+    """
+    value = plain(record)
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False)
+    return line
 
 
 def plain(value: Any) -> Any:

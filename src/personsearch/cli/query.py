@@ -17,6 +17,10 @@ SMALL = 50
 """People lower than this many pixels are hard to tell apart; a query of them gets a warning."""
 
 
+FAR = 1e9
+"""No picture is this wide; numbers beyond it would overflow in 32 bits."""
+
+
 def parse_box(text: str) -> Array:
     """(4,) corners x1 y1 x2 y2 of a box written ``x,y,w,h``: left, top, width, height in pixels.
 
@@ -34,8 +38,10 @@ def parse_box(text: str) -> Array:
         numbers = []
     if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers):
         raise UsageError(f"--box {text!r} is not x,y,w,h", hint="four numbers in pixels, e.g. 412,88,140,390")
-    if numbers[2] <= 0 or numbers[3] <= 0:
-        raise UsageError(f"--box {text!r} has no area", hint="width and height must be above 0")
+    if numbers[2] < 1 or numbers[3] < 1:
+        raise UsageError(f"--box {text!r} is less than a pixel", hint="width and height must be at least 1")
+    if max(map(abs, numbers)) > FAR:
+        raise UsageError(f"--box {text!r} lies outside of every picture", hint="numbers are pixels")
     return from_xywh(np.array(numbers))
 
 

@@ -87,6 +87,7 @@ def search(
       personsearch search -q photo.jpg -m model -g gallery --format paths -0 | xargs -0 cp -t hits/
     """
     from personsearch.cli.query import Wanted, warn_if_small
+    from personsearch.errors import UsageError
     from personsearch.gallery.gallery import Gallery
     from personsearch.images import load
     from personsearch.model.checkpoint import load_searcher
@@ -94,6 +95,8 @@ def search(
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     wanted = Wanted(box=box, pick=pick, largest=largest, conf=conf)
+    if html is not None and html.is_dir():
+        raise UsageError(f"--html {html} is a folder", hint="give the name of the page, e.g. hits.html")
     picture = load(query, name=str(query))
     person = wanted.given(picture)
     with Gallery.open(gallery) as opened:

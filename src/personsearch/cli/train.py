@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from personsearch.cli.options import (
+    MOST_SEED,
     DatasetName,
     DatasetOption,
     DeviceOption,
@@ -38,7 +39,10 @@ def train(
         str, typer.Option("--preset", help="compact-tiny, demo, medium, medium-long or vgg16 (the paper's).")
     ] = "demo",
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Other initial weights and order.", show_default=False)
+        int | None,
+        typer.Option(
+            "--seed", min=0, max=MOST_SEED, help="Other initial weights and order.", show_default=False
+        ),
     ] = None,
     pretrained: Annotated[
         Pretrained | None,
@@ -57,7 +61,7 @@ def train(
     \b
     Examples:
       personsearch train --dataset synthetic --root data --out model
-      personsearch train --dataset cuhk-sysu --root CUHK-SYSU --preset vgg16 --device cuda --out run
+      personsearch train --dataset cuhk-sysu --root CUHK-SYSU --preset vgg16 --pretrained imagenet --device cuda --out run
     """
     from dataclasses import replace
 

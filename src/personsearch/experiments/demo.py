@@ -35,6 +35,7 @@ from personsearch.progress import Progress, clock, silent
 from personsearch.report.html import Figure, PageOptions, search_page
 from personsearch.report.truth import compare
 from personsearch.training.presets import preset as training_preset
+from personsearch.training.settings import TrainingSettings
 from personsearch.training.train import train
 from personsearch.types import Array, Hit, IndexReport, Query, Scene, Searcher, SearchResult, Trials
 
@@ -208,7 +209,7 @@ def _make_data(root: Path, settings: DemoSettings, progress: Progress) -> Path:
     return make_dataset(root, chosen, workers=settings.workers, progress=progress)
 
 
-def _training(settings: DemoSettings) -> Any:
+def _training(settings: DemoSettings) -> TrainingSettings:
     chosen = training_preset(settings.training)
     return chosen if settings.seed is None else replace(chosen, seed=settings.seed)
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from personsearch.files import disk_errors, sync_folder
+from personsearch.files import disk_errors, sha256_of, sync_folder
 from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
 from personsearch.gallery.batch import Batch
@@ -21,7 +21,7 @@ from personsearch.gallery.description import (
     write_calibration,
 )
 from personsearch.gallery.folder import LOCK, check_free, remove_unfinished
-from personsearch.gallery.ledger import Entry, FileState, Place
+from personsearch.gallery.ledger import Entry, FileState, Ledger, Place
 from personsearch.gallery.lock import WriterLock
 from personsearch.gallery.people import Circumstances, Per
 from personsearch.gallery.snapshot import Snapshot, State, read_ledger
@@ -314,7 +314,8 @@ class Gallery:
             per: ``"picture"`` gives the best person of each picture, for one person cannot be
                 two of its people; ``"person"`` gives everybody.
             exclude_picture: a file whose people (and those of its copies) are no answer, such
-                as the query's own. A file that the gallery does not know excludes nobody.
+                as the query's own, wherever it lies. A content that the gallery does not know
+                excludes nobody.
             min_score: people whom the detector was less sure of are no answer. They are
                 stored all the same: 0 searches everything.
 
@@ -329,9 +330,7 @@ class Gallery:
         if k < 1 or per not in ("picture", "person"):
             raise ValueError(f"k must be at least 1 and per 'picture' or 'person', got {k}, {per!r}")
         state = self._newest()
-        place = None if exclude_picture is None else self.place(exclude_picture)
-        excluded = None if place is None else state.ledger.get(place)
-        without = None if excluded is None else excluded.picture
+        without = None if exclude_picture is None else self._picture_in(Path(exclude_picture), state.ledger)
         chosen, alike = state.people.best(embedding, k, self.similarity, per, without, min_score)
         return SearchResult(
             query=query,
@@ -342,6 +341,17 @@ class Gallery:
             pictures=state.pictures,
             people=len(state.people),
         )
+
+    def _picture_in(self, file: Path, ledger: Ledger) -> int | None:
+        """The picture in ``file``: by its place, else by its content; None for one that is not known."""
+        place = self.place(file)
+        entry = None if place is None else ledger.get(place)
+        if entry is not None:
+            return entry.picture
+        try:
+            return ledger.picture_of(sha256_of(file))
+        except OSError:
+            return None
 
     def _hits(self, state: State, chosen: Array, alike: Array) -> tuple[Hit, ...]:
         """The people in the rows ``chosen``, with all that is known of them."""

@@ -76,6 +76,12 @@ def read_settings(folder: Path) -> ModelSettings:
     unknown = _unknown(values, settings.to_json())
     if unknown:
         raise InputError(f"{path}: {unknown} is not a setting", hint="the configuration was changed by hand?")
+    # Settings are always written whole: a default in a missing one's place would be a guess.
+    missing = _unknown(settings.to_json(), values)
+    if missing:
+        raise InputError(
+            f"{path}: {missing} is missing", hint="use the version of personsearch that wrote it"
+        )
     return settings
 
 

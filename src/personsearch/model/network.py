@@ -128,7 +128,8 @@ class PersonSearchNetwork(nn.Module):
             sizes: (height, width) of each picture without its padding.
             targets: annotation per picture.
             joint: the joint network's four losses; False: identity classification of the
-                given boxes alone, which is stage 1 (paper 4.2).
+                given boxes alone (and person or not, where there is a score layer), which is
+                stage 1 (paper 4.2).
         """
         maps = self.trunk(images)
         if not joint:

@@ -82,7 +82,8 @@ def vgg16() -> ModelSettings:
     """The paper's network, to the letter (4.1, 4.3); where its text is silent, the authors' code.
 
     conv1-conv5 of VGG16, 512 proposal filters and 9 anchors, RoI pooling 7x7, fc6 and fc7
-    of 4096, fc8 of 256, one classifier of C+1 classes, Euclidean distance.
+    of 4096, fc8 of 256, one classifier of C+1 classes, Euclidean distance. fc8 is linear, as the
+    text has it: the authors' ReLU and dropout on it are ``HeadSettings.embedding_relu``.
     """
     return ModelSettings()
 

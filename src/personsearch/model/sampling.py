@@ -48,8 +48,9 @@ def sample_rois(
 ) -> Rois:
     """Draw a picture's training RoIs from its proposals and its annotated boxes.
 
-    Annotated boxes join the proposals, so that every person is seen exactly once at least
-    as long as the share of people allows.
+    Annotated boxes join the proposals, so that nobody whom the proposals miss is left out of
+    the draw. Where more candidates are people than their share allows, chance decides, and
+    an annotated box may lose against proposals around the same person.
 
     Args:
         proposals: (p, 4). truth: (n, 4). people: (n,) identities or -1 (``UNLABELLED``).

@@ -87,7 +87,7 @@ class Residual(nn.Module):
 
 
 class CompactTrunk(Trunk):
-    """A trunk for two cores: about 3 GFLOP for a picture of 480x360.
+    """A trunk for two cores: about 2 GFLOP for a picture of 480x360 (a product and a sum are two).
 
     A stride-4 patch stem, residual stages at 1/4, 1/8, 1/16 and 1/32, the deeper ones added
     back at 1/8 (``"trunk"``, where small people still span a few cells), and a thin branch

@@ -159,7 +159,7 @@ def search_page(
             query_place=place(result.query.scene, query_picture.taken, query_picture.camera),
             hits=hits,
             hits_title=_counted(len(hits), "hit") if hits else "No hits",
-            hits_lead=_order(result) if hits else "The gallery holds nobody to compare with.",
+            hits_lead=_order(result) if hits else f"{_why_none(result)}.",
             legend=_legend(found),
             missed=missed,
             figures=rows,
@@ -199,10 +199,18 @@ def _missed(found: Found, load: Callable[[str], Picture], most: int, quality: Qu
     )
 
 
+def _why_none(result: SearchResult) -> str:
+    """Why there is no hit: somebody is always the most alike, unless nobody was compared."""
+    if not result.people:
+        return "The gallery holds nobody to compare with"
+    return "Everybody in the gallery is in the query's own picture or was detected too uncertainly"
+
+
 def _answer(result: SearchResult, found: Found | None) -> list[_Part]:
     """The outcome in one or two sentences."""
     if not result.hits:
-        return [_Part(text="Nobody was found: the gallery holds nobody to compare with.")]
+        why = _why_none(result)
+        return [_Part(text=f"Nobody was found: {why[0].lower()}{why[1:]}.")]
     if found is not None:
         if not found.appearances:
             return [

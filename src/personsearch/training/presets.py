@@ -1,4 +1,8 @@
-"""Training runs that have a name. Each docstring states command, cost and what to expect."""
+"""Training runs that have a name.
+
+What the compact ones reach and cost is measured by ``benchmarks/training.py``; its results are
+``benchmarks/results/training-*.json``.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +27,13 @@ def vgg16() -> TrainingSettings:
     Stage 1: crops and as many background crops at 224x224, batch 256, softmax. Stage 2: two
     scenes a step, SGD 1e-3, 1e-4 after 100,000 of 120,000 steps. Where the text is silent the
     authors' code speaks: momentum 0.9, decay 5e-4, stage 1 of 50,000 steps falling at 20,000
-    and 40,000, crops stored at 256.
+    and 40,000, crops stored at 256. Without ``--pretrained imagenet`` it starts from random
+    weights, all of them free to learn, which the paper never tried.
     """
     return TrainingSettings(
         model=vgg16_model(),
         initial=StageSettings(steps=50_000, batch=256, accumulate=4, falls=(20_000, 40_000)),
         joint=StageSettings(steps=120_000, batch=2, falls=(100_000,)),
-        pretrained="imagenet",
         workers=4,
         save_seconds=600,
     )

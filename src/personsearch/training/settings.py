@@ -24,7 +24,7 @@ class StageSettings:
         rate: the learning rate.
         decay: weight decay.
         schedule: ``"step"``: the rate falls to a tenth at each of ``falls``; ``"cosine"``: to 0.
-        falls: steps at which the rate falls.
+        falls: steps at which the rate falls, for ``"step"`` only.
         warmup: steps over which the rate rises from 0.
         clip: largest norm of the gradient; 0 for none.
         reid_rate: factor on the rate of what stage 1 has already taught the re-id part: fc6, fc7,
@@ -75,7 +75,8 @@ class CropSettings:
     Attributes:
         stored: (height, width) of a crop on disk.
         sizes: (height, width) the network sees, one drawn a step.
-        margin: share of a person's height that is kept around the box as context.
+        margin: share of a person's height that is kept around the box as context, with
+            ``keep_aspect`` only.
         keep_aspect: cut a window of the stored shape around the box; otherwise the box is
             stretched to it, as the paper does.
         background_share: share of background crops in a batch; the paper's is a half.
@@ -98,7 +99,8 @@ class AugmentSettings:
         gain: largest change of brightness, as a share; drawn for all channels together.
         cast: largest change of each channel's gain, as a share: the colour of the light.
         gamma: largest change of the exponent.
-        erase: chance that a block of a crop is covered, as by a passer-by.
+        erase: chance that a block of a crop is covered, as by a passer-by; for crops that
+            ``keep_aspect`` only.
     """
 
     flip: float = 0.5

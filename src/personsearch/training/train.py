@@ -28,6 +28,7 @@ from personsearch.model.inputs import normalised
 from personsearch.model.network import PersonSearchNetwork, Targets
 from personsearch.model.presets import InputSettings, build_network
 from personsearch.model.searcher import NetworkSearcher, choose_device
+from personsearch.model.trunks import Vgg16Trunk
 from personsearch.model.weights import load_imagenet
 from personsearch.progress import Progress, silent
 from personsearch.training.card import model_card
@@ -144,6 +145,9 @@ def _descend(
     write_json(out / "environment.json", environment(accelerator))
     torch.manual_seed(settings.seed)
     network = build_network(settings.model).to(memory_format=torch.channels_last)
+    if settings.pretrained == "none" and isinstance(network.trunk, Vgg16Trunk):
+        # The authors freeze conv1 and conv2 at ImageNet's weights; frozen noise serves nobody.
+        network.trunk.requires_grad_(True)
     state = load_state(out / "state.pt")
     if state is not None:
         network.load_state_dict(state["network"])

@@ -1,4 +1,8 @@
-"""Regression loss of the two box layers: smooth L1 on torchvision's box coordinates (paper 4.2)."""
+"""Regression loss of the box layer on fc7: smooth L1 on torchvision's box coordinates (paper 4.2).
+
+The proposals' is smooth L1 too, computed by torchvision, whose parabola ends at 1/9 rather
+than 1: so does the authors' code, while the paper's text knows one smooth L1.
+"""
 
 from __future__ import annotations
 
