@@ -36,6 +36,11 @@ from personsearch.cli.main import run
             1,
             ["error: x: Permission denied", "hint: check"],
         ),
+        (
+            FileExistsError(errno.EEXIST, "File exists", "run"),
+            1,
+            ["error: run: File exists", "hint: a file stands where a folder is needed"],
+        ),
         (MemoryError(), 1, ["error: not enough memory", "hint: close"]),
         (
             KeyError("x"),
@@ -63,6 +68,9 @@ def test_every_error_is_two_lines_and_a_code(
         (["search"], "Missing option"),
         (["index", "--galery", "x"], "No such option"),
         (["train", "--root", "x", "--out", "y", "--seed", "many"], "--seed"),
+        (["train", "--root", "x", "--out", "y", "--seed", "-1"], "--seed"),
+        (["dataset", "make", "--out", "y", "--seed", "-1"], "--seed"),
+        (["demo", "--out", "y", "--seed", str(2**32)], "--seed"),
         (["detect", "x.jpg", "--model", "m", "--conf", "2"], "--conf"),
     ],
 )

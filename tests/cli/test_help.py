@@ -35,6 +35,13 @@ def test_no_words_at_all_is_help_and_2(capsys: pytest.CaptureFixture[str]) -> No
     assert all(f"\n  {verb.split()[0]} " in text for verb in VERBS)
 
 
+def test_a_group_without_a_verb_is_its_help_and_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["dataset"]) == 2
+    out, err = capsys.readouterr()
+    assert "\n  make " in out
+    assert err == ""
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"personsearch {__version__}\n"

@@ -199,3 +199,15 @@ def test_a_full_disk(command, gallery: Path, photos: Path, tmp_path: Path, monke
     assert not list(tmp_path.glob(".*tmp"))
     assert command("search", "-q", photos / "a.png", "-g", gallery, "-m", "m", "--html", page).code == 0
     assert page.read_text() != "the old page"
+
+
+def test_nothing_is_drawn_over_what_is_in_a_folder(command, tmp_path: Path) -> None:
+    mine = tmp_path / "Image" / "SSM" / "s1.jpg"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    for out in (tmp_path, mine):
+        ended = command("dataset", "make", "--preset", "tiny", "--out", out)
+        assert (ended.code, ended.out, len(ended.errors)) == (2, "", 1)
+        assert str(out) in ended.errors[0]
+    assert mine.read_bytes() == b"mine"
+    assert [item.name for item in tmp_path.iterdir()] == ["Image"]

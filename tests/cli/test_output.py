@@ -74,3 +74,10 @@ def test_the_form_follows_the_terminal_and_contradictions_are_refused(
 def test_plain_turns_numpy_and_infinities_into_json() -> None:
     value = plain({"a": np.float32(0.5), "b": np.arange(2), "c": (float("inf"), True, None), 3: np.int64(4)})
     assert json.dumps(value) == '{"a": 0.5, "b": [0, 1], "c": [null, true, null], "3": 4}'
+
+
+def test_jsonl_is_utf8_also_where_a_name_is_not() -> None:
+    name = b"\xff\xfe.jpg".decode("utf-8", "surrogateescape")
+    line = written(Format.JSONL, Answer(record={"picture": name, "note": "ü"}))
+    assert json.loads(line.encode()) == {"picture": name, "note": "ü"}
+    assert "ü" in written(Format.JSONL, Answer(record={"note": "ü"}))  # readable wherever it can be

@@ -26,6 +26,8 @@ PEOPLE = Detections([[0, 0, 10, 40], [20, 0, 60, 90], [70, 0, 80, 30]], [0.9, 0.
         "1,2,0,4",
         "1,2,3,-4",
         "1,2,3,",
+        "1,2,0.5,4",
+        "1e39,0,1e39,1e39",
     ],
 )
 def test_a_box_is_four_finite_numbers_with_an_area(text: str) -> None:

@@ -70,7 +70,8 @@ def test_index_ends_with_3_and_names_what_failed(command, searcher, photos: Path
     (report,) = answers(ended)
     assert (report["added"], report["failed"]) == (3, 1)
     assert report["failures"][0]["path"].endswith("broken.jpg")
-    assert "broken.jpg" in ended.err
+    (line,) = (line for line in ended.errors if "broken.jpg" in line)
+    assert line.count("broken.jpg") == 1
     assert command("search", "-q", photos / "a.png", "-g", path, "-m", "m").code == 0
     again = command("index", photos, "-g", path, "-m", "m", "--retry-failed", "--progress", "none")
     assert again.code == 3  # never silently skipped
@@ -191,3 +192,31 @@ def test_without_a_model_every_verb_says_so(command, gallery: Path, photos: Path
         ended = command(*words, "--model", photos / "no-model")
         assert (ended.code, ended.out) == (4, "")
         assert ended.errors == [f"error: there is no model folder at {photos / 'no-model'}"]
+
+
+def test_detect_on_a_terminal_draws_no_bar_into_its_table(
+    command, searcher, photos: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    ended = command("detect", photos, "--model", "m")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("picture")
+    assert "detecting" in command("detect", photos, "--model", "m", "--progress", "plain").err
+
+
+def test_a_copy_of_an_indexed_picture_does_not_find_itself(
+    command, gallery: Path, photos: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "desktop.png"
+    shutil.copy(photos / "a.png", elsewhere)
+    (found,) = answers(command("search", "-q", elsewhere, "-g", gallery, "-m", "m"))
+    assert [Path(hit["picture"]).name for hit in found["hits"]] == ["b.png", "c.png"]
+    (own,) = answers(command("search", "-q", elsewhere, "-g", gallery, "-m", "m", "--own"))
+    assert "a.png" in [Path(hit["picture"]).name for hit in own["hits"]]
+
+
+def test_a_page_cannot_take_a_folders_place(command, gallery: Path, photos: Path) -> None:
+    ended = command("search", "-q", photos / "a.png", "-g", gallery, "-m", "m", "--html", photos)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.errors == [f"error: --html {photos} is a folder"]

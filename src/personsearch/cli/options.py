@@ -10,7 +10,6 @@ import typer
 
 from personsearch.cli.output import Format
 
-
 MOST_SEED = 2**32 - 1
 """Largest seed that every generator of random numbers in the house takes."""
 

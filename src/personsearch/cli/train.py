@@ -61,7 +61,7 @@ def train(
     \b
     Examples:
       personsearch train --dataset synthetic --root data --out model
-      personsearch train --dataset cuhk-sysu --root CUHK-SYSU --preset vgg16 --pretrained imagenet --device cuda --out run
+      personsearch train --root CUHK-SYSU --preset vgg16 --pretrained imagenet --device cuda --out run
     """
     from dataclasses import replace
 
