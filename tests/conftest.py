@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,10 @@ import pytest
 # and each of them starting a thread a core makes all of them slower. Child processes inherit it.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+
+# A shell that starts the suite in the background has Ctrl-C ignored in it and in all its
+# children; tests that interrupt would wait for nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class OutsideNetworkError(RuntimeError):

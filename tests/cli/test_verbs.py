@@ -219,4 +219,6 @@ def test_a_copy_of_an_indexed_picture_does_not_find_itself(
 def test_a_page_cannot_take_a_folders_place(command, gallery: Path, photos: Path) -> None:
     ended = command("search", "-q", photos / "a.png", "-g", gallery, "-m", "m", "--html", photos)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.errors == [f"error: --html {photos} is a folder"]
+    assert len(ended.errors) == 1
+    assert "--html" in ended.errors[0]
+    assert str(photos) in ended.errors[0]

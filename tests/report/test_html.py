@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -187,10 +188,13 @@ def test_a_picture_that_is_gone_leaves_its_place_and_its_reason(page, result, pi
         page(result(("a.jpg", [1, 1, 9, 30])), load=lambda name: 1 / 0)
 
 
-def test_an_empty_gallery_is_no_error(page, result):
+def test_no_hits_are_no_error_and_the_page_says_why(page, result):
     for truth in (None, {}):
-        found, _ = page(result(), PageOptions(truth=truth))
+        found, _ = page(replace(result(), people=0), PageOptions(truth=truth))
         assert "holds nobody to compare with" in found.words
+        found, _ = page(result(), PageOptions(truth=truth))  # 1,234 people, but none of them compared
+        assert "holds nobody" not in found.words
+        assert "Nobody was found: everybody in the gallery is in the query's own picture" in found.words
 
 
 def test_names_that_are_no_text_can_be_written(page, result):

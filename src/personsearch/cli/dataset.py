@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from personsearch.cli.options import MOST_SEED, FormatOption, JsonOption, ProgressKind, ProgressOption
+from personsearch.cli.options import FormatOption, JsonOption, ProgressKind, ProgressOption, SeedOption
 from personsearch.cli.output import Answer, Printer, chosen
 from personsearch.errors import UsageError
 
@@ -34,12 +34,7 @@ def _group(context: typer.Context) -> None:
 def make(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new data set.", show_default=False)],
     preset: Annotated[str, typer.Option("--preset", help="tiny, demo or medium.")] = "demo",
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", min=0, max=MOST_SEED, help="Another world of the same kind.", show_default=False
-        ),
-    ] = None,
+    seed: SeedOption = None,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 is one a core.")] = 0,
     form: FormatOption = None,
     as_json: JsonOption = False,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from personsearch.cli.options import (
-    MOST_SEED,
     DeviceOption,
     FormatOption,
     JsonOption,
     ProgressKind,
     ProgressOption,
+    SeedOption,
 )
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
 
@@ -33,10 +33,7 @@ def demo(
     gallery_size: Annotated[
         int, typer.Option("--gallery-size", min=1, help="Pictures a query is looked for in.")
     ] = 50,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", min=0, max=MOST_SEED, help="Of data and training.", show_default=False),
-    ] = None,
+    seed: SeedOption = None,
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,

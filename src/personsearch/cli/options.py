@@ -47,6 +47,16 @@ ProgressOption = Annotated[
         "--progress", help="On standard error: a bar, plain lines, or nothing.", case_sensitive=False
     ),
 ]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=MOST_SEED,
+        help="Another world, other initial weights and order; default: the preset's.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format jsonl.")]
 FormatOption = Annotated[
     Format | None,

@@ -48,7 +48,8 @@ ConfOption = Annotated[
 ]
 TopOption = Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many hits.")]
 HtmlOption = Annotated[
-    Path | None, typer.Option("--html", help="Also write one self-contained page.", show_default=False)
+    Path | None,
+    typer.Option("--html", help="Also write one self-contained page.", dir_okay=False, show_default=False),
 ]
 PerOption = Annotated[PerKind, typer.Option("--per", help="One hit a picture, or everybody in it.")]
 OwnOption = Annotated[bool, typer.Option("--own", help="The query's own picture is an answer, too.")]
@@ -87,7 +88,6 @@ def search(
       personsearch search -q photo.jpg -m model -g gallery --format paths -0 | xargs -0 cp -t hits/
     """
     from personsearch.cli.query import Wanted, warn_if_small
-    from personsearch.errors import UsageError
     from personsearch.gallery.gallery import Gallery
     from personsearch.images import load
     from personsearch.model.checkpoint import load_searcher
@@ -95,8 +95,6 @@ def search(
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     wanted = Wanted(box=box, pick=pick, largest=largest, conf=conf)
-    if html is not None and html.is_dir():
-        raise UsageError(f"--html {html} is a folder", hint="give the name of the page, e.g. hits.html")
     picture = load(query, name=str(query))
     person = wanted.given(picture)
     with Gallery.open(gallery) as opened:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from personsearch.cli.options import (
-    MOST_SEED,
     DatasetName,
     DatasetOption,
     DeviceOption,
@@ -18,6 +17,7 @@ from personsearch.cli.options import (
     ProgressKind,
     ProgressOption,
     RootOption,
+    SeedOption,
 )
 from personsearch.cli.output import Answer, Printer, chosen
 
@@ -38,12 +38,7 @@ def train(
     preset: Annotated[
         str, typer.Option("--preset", help="compact-tiny, demo, medium, medium-long or vgg16 (the paper's).")
     ] = "demo",
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", min=0, max=MOST_SEED, help="Other initial weights and order.", show_default=False
-        ),
-    ] = None,
+    seed: SeedOption = None,
     pretrained: Annotated[
         Pretrained | None,
         typer.Option("--pretrained", help="Initial weights of the trunk.", show_default="the preset's"),
