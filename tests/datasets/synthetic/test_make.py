@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from personsearch.datasets.open import open_dataset
+from personsearch.datasets.synthetic import make
 from personsearch.datasets.synthetic.make import make_dataset
 from personsearch.datasets.synthetic.protocols import choose_queries, places
 from personsearch.datasets.synthetic.settings import SyntheticSettings
@@ -89,6 +90,25 @@ def test_killed_and_started_again_the_bytes_are_the_same(
     make_dataset(root, small, workers=1, progress=told)
     assert digests(root) == digests(made)
     assert seen == [2]  # of ten pictures drawn, the chunk of eight has a broken one and is drawn again
+
+
+def test_killed_while_the_annotation_is_written_it_goes_on(
+    made: Path, small: SyntheticSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "killed"
+    real = make.write_annotations
+
+    def dies(*arguments: object, **named: object) -> None:
+        real(*arguments, **named)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(make, "write_annotations", dies)
+        with pytest.raises(Killed):
+            make_dataset(root, small, workers=1)
+    assert (root / "annotation").exists()
+    make_dataset(root, small, workers=1)
+    assert digests(root) == digests(made)
 
 
 def test_a_finished_benchmark_is_left_alone_and_another_one_refused(

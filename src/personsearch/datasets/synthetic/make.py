@@ -98,7 +98,8 @@ def _finished(root: Path, settings: SyntheticSettings) -> bool:
                 )
     if record.exists():
         return True
-    if (root / "annotation").exists():
+    # Annotation beside an unfinished run of ours is what a kill left while it was written.
+    if (root / "annotation").exists() and not begun.exists():
         raise DatasetError(f"{root} holds another data set", hint="choose an empty folder")
     write_json(begun, wanted)
     return False
