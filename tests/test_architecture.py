@@ -17,7 +17,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "personsearch"
 
 FLOORS: dict[str, int] = {
-    **dict.fromkeys(("types", "boxes", "images", "errors", "files", "progress"), 0),
+    **dict.fromkeys(("types", "boxes", "images", "errors", "files", "progress", "protocols"), 0),
     "ranking": 1,
     **dict.fromkeys(("datasets", "evaluation", "model", "media", "gallery", "report", "features"), 2),
     **dict.fromkeys(("training", "baselines", "indexing"), 3),

@@ -133,3 +133,10 @@ def test_a_closed_pipe_is_no_defect(
     monkeypatch.setattr("personsearch.cli.main._drop_stdout", lambda: None)
     assert run(["detect", "x.jpg", "--model", "m"]) == 1
     assert "error" not in capsys.readouterr().err
+
+
+def test_closed_streams_are_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    assert run(["--version"]) == 0
+    assert run(["serch"]) == 2

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
 from personsearch.cli.main import run
 from personsearch.datasets.open import open_dataset
-from personsearch.errors import UsageError
+from personsearch.errors import PersonSearchError, UsageError
 from personsearch.experiments.demo import (
     DemoResult,
     DemoSettings,
@@ -135,6 +135,23 @@ def test_other_settings_and_foreign_folders_are_refused(made: Made, tmp_path: Pa
     with pytest.raises(UsageError, match="not empty"):
         run_demo(tmp_path, TINY)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "device", "said"),
+    [
+        ({"dataset": "none"}, "cpu", "no preset 'none'"),
+        ({"training": "none"}, "cpu", "no training preset 'none'"),
+        ({"gallery_size": 7}, "cpu", "no galleries of 7"),
+        ({}, "none", "device 'none'"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_before_anything_is_made(
+    tmp_path: Path, change: dict[str, Any], device: str, said: str
+) -> None:
+    with pytest.raises(PersonSearchError, match=said):
+        run_demo(tmp_path / "demo", replace(TINY, **change), device=device)
+    assert not (tmp_path / "demo").exists()
 
 
 def test_the_verbs_work_on_its_parts(made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

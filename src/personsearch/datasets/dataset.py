@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from personsearch.protocols import Cameras
 from personsearch.types import Scene, Trials
 
+GallerySize = int | Literal["full"]
 Split = Literal["train", "test"]
 Subset = Literal["occlusion", "low-resolution"]
 
@@ -33,15 +35,24 @@ class Dataset(Protocol):
 
     @property
     def gallery_sizes(self) -> tuple[int, ...]:
-        """Sizes of the gallery protocols that are on disk, smallest first."""
+        """Sizes of the gallery protocols that are on disk, smallest first; none where all are whole."""
         ...
 
     def scenes(self, split: Split) -> tuple[Scene, ...]:
         """Every annotated picture of one half, in the order of the annotation."""
         ...
 
-    def trials(self, gallery_size: int = 100) -> Trials:
-        """The searches with galleries of ``gallery_size`` pictures."""
+    def trials(self, gallery_size: GallerySize | None = None, *, cameras: Cameras = "all") -> Trials:
+        """The searches of one protocol.
+
+        Args:
+            gallery_size: pictures in each gallery, or ``"full"`` for all test pictures; None is
+                what the field uses on this data set (CUHK-SYSU 100, others full).
+            cameras: of which cameras the gallery's pictures are.
+
+        Raises:
+            UsageError: the data set has no such protocol (and what it has).
+        """
         ...
 
     def subset_trials(self, subset: Subset) -> Trials:

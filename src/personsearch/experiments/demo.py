@@ -22,6 +22,8 @@ import numpy as np
 from personsearch.datasets.open import open_dataset
 from personsearch.datasets.synthetic.make import make_dataset
 from personsearch.datasets.synthetic.presets import preset as dataset_preset
+from personsearch.datasets.synthetic.protocols import gallery_sizes
+from personsearch.datasets.synthetic.settings import SyntheticSettings
 from personsearch.errors import UsageError
 from personsearch.evaluation.iou_rule import match_threshold
 from personsearch.experiments.benchmark import Benchmark, Protocol, benchmark_record, run_benchmark
@@ -31,6 +33,7 @@ from personsearch.gallery.gallery import Gallery
 from personsearch.images import load
 from personsearch.indexing.local import index_folder
 from personsearch.model.checkpoint import load_searcher
+from personsearch.model.searcher import choose_device
 from personsearch.progress import Progress, clock, silent
 from personsearch.report.html import Figure, PageOptions, search_page
 from personsearch.report.truth import compare
@@ -110,8 +113,11 @@ def run_demo(
         say: hears a line at the beginning and end of every stage.
 
     Raises:
-        UsageError: ``out`` holds a demo of other settings, or something else altogether.
+        UsageError: ``out`` holds a demo of other settings, or something else altogether; there
+            is no such preset or gallery size. It is said before anything is made.
+        InputError: the device is not to be had.
     """
+    _check(settings, device)
     stages = _Stages(out, settings, say)
     with stages("data set"):
         data = open_dataset("synthetic", _make_data(out / "data", settings, progress))
@@ -202,11 +208,26 @@ def _read_state(path: Path) -> dict[str, Any]:
     return state if isinstance(state, dict) else {}
 
 
-def _make_data(root: Path, settings: DemoSettings, progress: Progress) -> Path:
+def _check(settings: DemoSettings, device: str) -> None:
+    """Raise for what only a later stage would stumble over, minutes from now."""
+    drawn = _drawing(settings)
+    _training(settings)
+    choose_device(device)
+    sizes = gallery_sizes(drawn, drawn.test_scenes)
+    if settings.gallery_size not in sizes:
+        raise UsageError(
+            f"preset {settings.dataset} has no galleries of {settings.gallery_size} pictures",
+            hint=f"gallery sizes there: {', '.join(map(str, sizes))}",
+        )
+
+
+def _drawing(settings: DemoSettings) -> SyntheticSettings:
     chosen = dataset_preset(settings.dataset)
-    if settings.seed is not None:
-        chosen = replace(chosen, seed=settings.seed)
-    return make_dataset(root, chosen, workers=settings.workers, progress=progress)
+    return chosen if settings.seed is None else replace(chosen, seed=settings.seed)
+
+
+def _make_data(root: Path, settings: DemoSettings, progress: Progress) -> Path:
+    return make_dataset(root, _drawing(settings), workers=settings.workers, progress=progress)
 
 
 def _training(settings: DemoSettings) -> TrainingSettings:

@@ -260,7 +260,8 @@ def _order(result: SearchResult) -> str:
     """How the hits are sorted, and what the number beside each means."""
     if any(hit.probability is not None for hit in result.hits):
         return (
-            "Best first, with the probability that it is the same person, learnt from people who are known."
+            "Best first, with the probability that it is the same person, learnt from people who are known. "
+            "In pictures of another kind than theirs it can be far too sure."
         )
     if result.similarity == "cosine":
         return "Best first. Similarity is at most 1; it is no probability."
