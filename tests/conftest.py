@@ -15,6 +15,8 @@ import pytest
 # and each of them starting a thread a core makes all of them slower. Child processes inherit it.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# Nor does the suite read or fill the user's own cache of annotation; tests of the cache set a folder.
+os.environ["PERSONSEARCH_CACHE"] = "off"
 
 # A shell that starts the suite in the background has Ctrl-C ignored in it and in all its
 # children; tests that interrupt would wait for nothing.

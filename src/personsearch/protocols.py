@@ -2,6 +2,10 @@
 
 What the field calls a protocol is a rule from annotation to searches. The rules that need no
 file of their own stand here, for every data set and for self-contained features files alike.
+
+PRW has 12.6 million gallery entries and CUHK-SYSU's full gallery 20 million, nearly all of them
+without a box: per-entry tables are built once, in their final type, and a table whose entries
+all have no rows is one broadcast zero.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from personsearch.types import UNLABELLED, Array, Query, Scene, Trials
 Cameras = Literal["all", "same", "other"]
 """Which pictures a query is looked for in: all, those of its own camera, or those of the others."""
 
+_NOBODY = np.zeros((0, 4), np.float32)
+
 
 def camera_trials(
     name: str, scenes: Sequence[Scene], queries: Sequence[Query], cameras: Cameras = "all"
@@ -32,7 +38,8 @@ def camera_trials(
     Source: the protocol that the field uses on PRW ("regular": all; "multi-view": other).
 
     Raises:
-        DatasetError: a query's picture is not among ``scenes``, or its person has no name.
+        DatasetError: a query's picture is not among ``scenes``, two pictures have one name, or
+            the person has none.
         UsageError: ``cameras`` is not "all" and a picture does not say its camera, or there is
             no such choice.
 
@@ -44,21 +51,17 @@ def camera_trials(
     """
     if cameras not in get_args(Cameras):
         raise UsageError(f"no cameras {cameras!r}", hint=f"one of: {', '.join(get_args(Cameras))}")
-    row_of = {scene.name: row for row, scene in enumerate(scenes)}
-    own = _rows_of_queries(queries, row_of)
+    own = _rows_of_queries(queries, scenes)
     taken = np.ones((len(queries), len(scenes)), bool)
-    taken[np.arange(len(queries)), own] = False
     if cameras != "all":
         camera = _cameras(scenes)
-        taken &= (camera[own][:, None] == camera[None]) == (cameras == "same")
-    _, entry_scene = np.nonzero(taken)
-    counts = taken.sum(1)
-    entry_ptr = np.concatenate([[0], np.cumsum(counts)])
+        taken = (camera[own][:, None] == camera[None]) == (cameras == "same")
+    taken[np.arange(len(queries)), own] = False
+    entry_scene: Array = np.broadcast_to(np.arange(len(scenes), dtype=np.int32), taken.shape)[taken]
+    entry_ptr = _pointers(taken.sum(1))
     people = np.array([query.person for query in queries], np.int64)
-    truth_ptr, truth_box = _truths(scenes, people, np.repeat(np.arange(len(queries)), counts), entry_scene)
-    ignored = [scene.boxes[scene.ignore] for scene in scenes]
-    per_entry = np.array([len(boxes) for boxes in ignored], np.int64)[entry_scene]
-    boxes = [ignored[row] for row in entry_scene[per_entry > 0]]
+    entries, truth_box = _truths(scenes, people, entry_ptr, entry_scene)
+    ignore_ptr, ignore_box = _boxes_of([scene.boxes[scene.ignore] for scene in scenes], entry_scene)
     return Trials(
         name=name,
         scenes=tuple(scene.name for scene in scenes),
@@ -67,10 +70,10 @@ def camera_trials(
         query_person=people,
         entry_ptr=entry_ptr,
         entry_scene=entry_scene,
-        truth_ptr=truth_ptr,
+        truth_ptr=_sparse_pointers(entries, None, len(entry_scene)),
         truth_box=truth_box,
-        ignore_ptr=np.concatenate([[0], np.cumsum(per_entry)]),
-        ignore_box=np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
+        ignore_ptr=ignore_ptr,
+        ignore_box=ignore_box,
     )
 
 
@@ -83,43 +86,47 @@ def full_gallery(trials: Trials, name: str) -> Trials:
     Source: ``gallery_size = -1`` of the field's evaluators, where the person in a picture that
     the given gallery does not list is nobody.
     """
-    n = len(trials.scenes)
-    more, counts = [], []
+    n, given = len(trials.scenes), np.diff(trials.entry_ptr)
+    entry_scene = np.empty(int(given.sum()) + len(trials) * n, np.int32)
+    old = np.empty(int(given.sum()), np.int64)  # where the given entries stand now
+    counts = np.zeros(len(trials), np.int64)
+    end = 0
     for i in range(len(trials)):
-        listed = np.zeros(n, bool)
-        listed[trials.entry_scene[trials.entry_ptr[i] : trials.entry_ptr[i + 1]]] = True
-        listed[trials.query_scene[i]] = True
-        more.append(np.flatnonzero(~listed).astype(np.int32))
-        counts.append(len(more[-1]))
-    given = np.diff(trials.entry_ptr)
-    places = np.repeat(trials.entry_ptr[1:], counts)  # after the given entries of the same query
-    entry_scene = np.insert(trials.entry_scene, places, np.concatenate([np.zeros(0, np.int32), *more]))
-    old = np.arange(len(trials.entry_scene)) + np.repeat(np.cumsum([0, *counts])[:-1], given)
-
-    def pointers(ptr: Array) -> Array:
-        rows = np.zeros(len(entry_scene), np.int64)
-        rows[old] = np.diff(ptr)
-        return np.concatenate([[0], np.cumsum(rows)])
+        start, stop = trials.entry_ptr[i], trials.entry_ptr[i + 1]
+        listed = trials.entry_scene[start:stop]
+        other = np.ones(n, bool)
+        other[listed] = False
+        other[trials.query_scene[i]] = False
+        more = np.flatnonzero(other)
+        begin, middle, end = end, end + len(listed), end + len(listed) + len(more)
+        old[start:stop] = np.arange(begin, middle)
+        entry_scene[begin:middle] = listed
+        entry_scene[middle:end] = more
+        counts[i] = end - begin
 
     return replace(
         trials,
         name=name,
-        entry_ptr=np.concatenate([[0], np.cumsum(given + counts)]),
-        entry_scene=entry_scene,
-        truth_ptr=pointers(trials.truth_ptr),
-        ignore_ptr=pointers(trials.ignore_ptr),
+        entry_ptr=_pointers(counts),
+        entry_scene=entry_scene[:end],
+        truth_ptr=_sparse_pointers(old, np.diff(trials.truth_ptr), end),
+        ignore_ptr=_sparse_pointers(old, np.diff(trials.ignore_ptr), end),
     )
 
 
 def take_queries(trials: Trials, rows: Sequence[int] | Array) -> Trials:
     """The searches for the queries in ``rows``, in that order."""
-    rows = np.asarray(rows, np.int64)
-    entries = _ranges(trials.entry_ptr[rows], trials.entry_ptr[rows + 1])
+    rows = np.asarray(rows, np.int64).reshape(-1)
+    entries = [slice(int(start), int(stop)) for start, stop in _bounds(trials.entry_ptr, rows)]
 
     def table(ptr: Array, box: Array) -> tuple[Array, Array]:
-        start, stop = ptr[entries], ptr[entries + 1]
-        return np.concatenate([[0], np.cumsum(stop - start)]), box[_ranges(start, stop)]
+        if not len(box):
+            return _sparse_pointers(np.zeros(0, np.int64), np.zeros(0, np.int64), count), box
+        lengths = [np.diff(ptr[part.start : part.stop + 1]) for part in entries]
+        boxes = [box[ptr[part.start] : ptr[part.stop]] for part in entries]
+        return _pointers(_joined(lengths, ptr[:0])), _joined(boxes, box[:0])
 
+    count = sum(part.stop - part.start for part in entries)
     truth_ptr, truth_box = table(trials.truth_ptr, trials.truth_box)
     ignore_ptr, ignore_box = table(trials.ignore_ptr, trials.ignore_box)
     return replace(
@@ -127,8 +134,8 @@ def take_queries(trials: Trials, rows: Sequence[int] | Array) -> Trials:
         query_scene=trials.query_scene[rows],
         query_box=trials.query_box[rows],
         query_person=trials.query_person[rows],
-        entry_ptr=np.concatenate([[0], np.cumsum(trials.entry_ptr[rows + 1] - trials.entry_ptr[rows])]),
-        entry_scene=trials.entry_scene[entries],
+        entry_ptr=_pointers(np.array([part.stop - part.start for part in entries], np.int64)),
+        entry_scene=_joined([trials.entry_scene[part] for part in entries], trials.entry_scene[:0]),
         truth_ptr=truth_ptr,
         truth_box=truth_box,
         ignore_ptr=ignore_ptr,
@@ -140,41 +147,57 @@ def junk_of_prw(trials: Trials, scenes: Sequence[Scene]) -> Trials:
     """``trials`` with PRW's own, stricter junk: what its authors' evaluation leaves out of the ranking.
 
     The person in a picture of the query's own camera is neither right nor wrong, nor is anybody
-    without an identity. The field's evaluators, and so the default here, count both.
+    without an identity. The field's evaluators, and so the default here, count both. Boxes that
+    ``trials`` already ignore stay ignored.
 
     Source: Zheng et al., Person Re-identification in the Wild, CVPR 2017, and its baseline code.
 
     Raises:
         UsageError: a picture does not say its camera.
+        DatasetError: ``scenes`` lack one of the trials' pictures.
     """
     of = {scene.name: scene for scene in scenes}
+    missing = [name for name in trials.scenes if name not in of]
+    if missing:
+        raise DatasetError(f"{missing[0]} is not annotated", hint="are searches and pictures of one set?")
     listed = [of[name] for name in trials.scenes]
     camera = _cameras(listed)
-    unnamed = [scene.boxes[(scene.people == UNLABELLED) | scene.ignore] for scene in listed]
-    query = np.repeat(np.arange(len(trials)), np.diff(trials.entry_ptr))
-    same = camera[trials.query_scene[query]] == camera[trials.entry_scene]
-    truths = np.diff(trials.truth_ptr)
-    moved = np.repeat(same, truths)
-    ignore_ptr, ignore_box = [0], [np.zeros((0, 4), np.float32)]
-    for entry, scene in enumerate(trials.entry_scene.tolist()):
-        ignore_box.append(unnamed[scene])
-        count = len(unnamed[scene])
-        if same[entry] and truths[entry]:
-            ignore_box.append(trials.truth_box[trials.truth_ptr[entry] : trials.truth_ptr[entry + 1]])
-            count += int(truths[entry])
-        ignore_ptr.append(ignore_ptr[-1] + count)
+    nobody_ptr, nobody = _table([s.boxes[(s.people == UNLABELLED) & ~np.asarray(s.ignore)] for s in listed])
+    truth_ptr, ignore_ptr = (np.zeros(len(trials.entry_scene) + 1, np.int64) for _ in range(2))
+    boxes, kept = [], []
+    for i in range(len(trials)):  # query by query: tables over all entries at once are gigabytes on PRW
+        first, last = trials.entry_ptr[i : i + 2]
+        start, stop = slice(first, last), slice(first + 1, last + 1)
+        scene = trials.entry_scene[start]
+        same = camera[scene] == camera[trials.query_scene[i]]
+        truths = np.diff(trials.truth_ptr[first : last + 1])
+        person = trials.truth_box[trials.truth_ptr[first] : trials.truth_ptr[last]]
+        kept.append(person[np.repeat(~same, truths)])
+        truth_ptr[stop] = np.where(same, 0, truths)
+        moved = np.where(same, trials.truth_ptr[stop], trials.truth_ptr[start])
+        ignore_ptr[stop], junk = _side_by_side(
+            (trials.ignore_box, trials.ignore_ptr[start], trials.ignore_ptr[stop]),
+            (trials.truth_box, trials.truth_ptr[start], moved),
+            (nobody, nobody_ptr[scene], nobody_ptr[scene + 1]),
+        )
+        boxes.append(junk)
     return replace(
         trials,
         name=f"{trials.name} junk=prw",
-        truth_ptr=np.concatenate([[0], np.cumsum(np.where(same, 0, truths))]),
-        truth_box=trials.truth_box[~moved],
-        ignore_ptr=np.array(ignore_ptr),
-        ignore_box=np.concatenate(ignore_box),
+        truth_ptr=np.cumsum(truth_ptr, out=truth_ptr),
+        truth_box=_joined(kept, trials.truth_box[:0]),
+        ignore_ptr=np.cumsum(ignore_ptr, out=ignore_ptr),
+        ignore_box=_joined(boxes, trials.ignore_box[:0]),
     )
 
 
 def match_queries(scenes: Sequence[Scene], queries: Sequence[Query], overlap: float = 0.5) -> list[Query]:
-    """``queries`` with the identity of the box they overlap best (by ``overlap`` at least), where unnamed."""
+    """``queries`` with the identity of the box they overlap best (by ``overlap`` at least), where unnamed.
+
+    >>> scenes = [Scene("a", boxes=[[0, 0, 4, 8], [2, 0, 6, 8]], people=[5, 6])]
+    >>> [q.person for q in match_queries(scenes, [Query("a", [2, 0, 6, 7]), Query("b", [0, 0, 1, 1])])]
+    [6, -1]
+    """
     of = {scene.name: scene for scene in scenes}
     named = []
     for query in queries:
@@ -188,7 +211,10 @@ def match_queries(scenes: Sequence[Scene], queries: Sequence[Query], overlap: fl
     return named
 
 
-def _rows_of_queries(queries: Sequence[Query], row_of: dict[str, int]) -> Array:
+def _rows_of_queries(queries: Sequence[Query], scenes: Sequence[Scene]) -> Array:
+    row_of = {scene.name: row for row, scene in enumerate(scenes)}
+    if len(row_of) != len(scenes):
+        raise DatasetError("two pictures have one name", hint="names of pictures must differ")
     for number, query in enumerate(queries):
         if query.scene not in row_of:
             raise DatasetError(
@@ -203,35 +229,92 @@ def _rows_of_queries(queries: Sequence[Query], row_of: dict[str, int]) -> Array:
 
 
 def _cameras(scenes: Sequence[Scene]) -> Array:
+    """(len(scenes),) int32 number of each picture's camera."""
     unknown = next((scene.name for scene in scenes if scene.camera is None), None)
     if unknown is not None:
         raise UsageError(f"{unknown} does not say its camera", hint="use --cameras all")
-    return np.unique([str(scene.camera) for scene in scenes], return_inverse=True)[1].reshape(-1)
+    names = [str(scene.camera) for scene in scenes]
+    number = {name: i for i, name in enumerate(sorted(set(names)))}
+    return np.array([number[name] for name in names], np.int32)
 
 
-def _truths(scenes: Sequence[Scene], people: Array, query: Array, scene: Array) -> tuple[Array, Array]:
-    """CSR pointer over the entries (query, scene) and the boxes of the entry's person."""
-    counts = np.array([len(one) for one in scenes], np.int64)
-    owner = np.repeat(np.arange(len(scenes)), counts)
-    person = np.concatenate([np.zeros(0, np.int64), *(one.people for one in scenes)])
-    box = np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in scenes)])
-    ignored = np.concatenate([np.zeros(0, bool), *(one.ignore for one in scenes)])
-    rows = np.flatnonzero(np.isin(person, people) & ~ignored)
-    # Entries stand in (query, scene) order, so the key of an entry is its place in a sorted list.
-    entry_key = query.astype(np.int64) * len(scenes) + scene
-    pairs_query, pairs_row = [], []
-    for i, wanted in enumerate(people.tolist()):
-        mine = rows[person[rows] == wanted]
-        pairs_query.append(np.full(len(mine), i))
-        pairs_row.append(mine)
-    of_query = np.concatenate([np.zeros(0, np.int64), *pairs_query])
-    of_row = np.concatenate([np.zeros(0, np.int64), *pairs_row])
-    key = of_query * len(scenes) + owner[of_row]
-    place = np.searchsorted(entry_key, key)
-    there = place < len(entry_key)
-    there[there] = entry_key[place[there]] == key[there]
-    pointers = np.concatenate([[0], np.cumsum(np.bincount(place[there], minlength=len(entry_key)))])
-    return pointers, box[of_row[there]]
+def _truths(
+    scenes: Sequence[Scene], people: Array, entry_ptr: Array, entry_scene: Array
+) -> tuple[Array, Array]:
+    """The (entry, box) pairs in which an entry's picture holds its query's person, in order of entries."""
+    owner = np.repeat(np.arange(len(scenes)), [len(one) for one in scenes])
+    person = _joined([one.people for one in scenes], np.zeros(0, np.int64))
+    box = _joined([one.boxes for one in scenes], _NOBODY)
+    rows = np.flatnonzero(~_joined([np.asarray(one.ignore) for one in scenes], np.zeros(0, bool)))
+    rows = rows[np.argsort(person[rows], kind="stable")]  # by person, then as annotated
+    first = np.searchsorted(person[rows], people, "left")
+    last = np.searchsorted(person[rows], people, "right")
+    entries, taken = [], []
+    for i in range(len(people)):
+        mine = rows[first[i] : last[i]]
+        # The entries of a query stand in the order of the scenes, so each is found by bisection.
+        listed = entry_scene[entry_ptr[i] : entry_ptr[i + 1]]
+        place = np.searchsorted(listed, owner[mine].astype(np.int32))
+        there = place < len(listed)
+        there[there] = listed[place[there]] == owner[mine[there]]
+        entries.append(entry_ptr[i] + place[there])
+        taken.append(mine[there])
+    return _joined(entries, np.zeros(0, np.int64)), box[_joined(taken, np.zeros(0, np.int64))]
+
+
+def _table(parts: Sequence[Array]) -> tuple[Array, Array]:
+    """Boxes of several items as a CSR table."""
+    return _pointers(np.array([len(part) for part in parts], np.int64)), _joined(parts, _NOBODY)
+
+
+def _boxes_of(boxes: Sequence[Array], entry_scene: Array) -> tuple[Array, Array]:
+    """A CSR table over the entries: the boxes that belong to each entry's picture."""
+    ptr, table = _table(boxes)
+    if not len(table):
+        return _sparse_pointers(np.zeros(0, np.int64), None, len(entry_scene)), table
+    hit = np.flatnonzero(np.diff(ptr).astype(bool)[entry_scene])
+    start, stop = ptr[entry_scene[hit]], ptr[entry_scene[hit] + 1]
+    return _sparse_pointers(hit, stop - start, len(entry_scene)), table[_ranges(start, stop)]
+
+
+def _side_by_side(*tables: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+    """Number of boxes of each item, and the boxes: those of the first table (boxes, start, stop), then ..."""
+    counts: Array = np.sum([stop - start for _, start, stop in tables], axis=0)
+    result = np.empty((counts.sum(), 4), np.float32)
+    place = np.cumsum(counts) - counts
+    for boxes, start, stop in tables:
+        if len(boxes):
+            result[_ranges(place, place + stop - start)] = boxes[_ranges(start, stop)]
+            place += stop - start
+    return counts, result
+
+
+def _pointers(counts: Array) -> Array:
+    """CSR pointers of items with so many rows each."""
+    pointers = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=pointers[1:])
+    return pointers
+
+
+def _sparse_pointers(items: Array, counts: Array | None, n: int) -> Array:
+    """CSR pointers over ``n`` items of which only ``items`` have rows: ``counts``, or one a mention."""
+    if not len(items) or (counts is not None and not counts.any()):
+        return np.broadcast_to(np.zeros(1, np.int64), n + 1)
+    pointers = np.zeros(n + 1, np.int64)
+    if counts is None:
+        items, counts = np.unique(items, return_counts=True)
+    pointers[items + 1] = counts
+    return np.cumsum(pointers, out=pointers)
+
+
+def _bounds(ptr: Array, rows: Array) -> Array:
+    """(len(rows), 2) first and last + 1 row of each item."""
+    return np.stack([ptr[rows], ptr[rows + 1]], axis=1)
+
+
+def _joined(parts: Sequence[Array], empty: Array) -> Array:
+    """All ``parts`` in a row; ``empty`` gives the type where there are none."""
+    return np.concatenate([empty, *parts])
 
 
 def _ranges(start: Array, stop: Array) -> Array:

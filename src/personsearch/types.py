@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Similarity = Literal["cosine", "euclidean"]
+Similarity = Literal["cosine", "euclidean", "product"]
+"""How two embeddings are compared; larger is more alike (``"euclidean"`` is minus the distance)."""
 
 UNLABELLED = -1
 """Identity of a person whom the annotation does not name: a person, but nobody in particular."""
@@ -231,7 +232,7 @@ class Trials:
 
 def _check_pointers(pointers: Array, rows: int, what: str) -> None:
     """A CSR pointer column starts at 0, never falls and ends at the number of rows."""
-    if pointers[0] != 0 or pointers[-1] != rows or (np.diff(pointers) < 0).any():
+    if pointers[0] != 0 or pointers[-1] != rows or (pointers[1:] < pointers[:-1]).any():
         raise ValueError(f"{what} must rise from 0 to {rows}")
 
 
@@ -351,7 +352,8 @@ class SearchScores:
 
     Attributes:
         protocol: which trials, with every rule that shaped the numbers.
-        ap: (Q,) float64 average precision of each query, in protocol order.
+        ap: (Q,) float64 average precision of each query, in protocol order; NaN for a query that
+            the rules leave out of every mean.
         first_hit: (Q,) int64 rank (1-based, in boxes) of the first right answer, 0 for never.
         recall: (Q,) float64 share of the query's appearances that were detected at all.
         rules: the settings, e.g. threshold and IoU rule.
@@ -365,14 +367,14 @@ class SearchScores:
 
     @property
     def mean_ap(self) -> float:
-        """Mean average precision (mAP) over the queries."""
-        return float(np.mean(self.ap)) if len(self.ap) else float("nan")
+        """Mean average precision (mAP) over the queries that count."""
+        counted = self.ap[~np.isnan(self.ap)]
+        return float(np.mean(counted)) if len(counted) else float("nan")
 
     def top(self, k: int) -> float:
-        """Share of queries with a right answer among the first ``k`` boxes."""
-        if not len(self.first_hit):
-            return float("nan")
-        return float(np.mean((self.first_hit >= 1) & (self.first_hit <= k)))
+        """Share of the queries that count with a right answer among the first ``k`` boxes."""
+        hits = self.first_hit[~np.isnan(self.ap)]
+        return float(np.mean((hits >= 1) & (hits <= k))) if len(hits) else float("nan")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from scipy.io import loadmat
 from personsearch.datasets.cuhk_sysu import CuhkSysu
 from personsearch.datasets.cuhk_sysu_writer import write_annotations
 from personsearch.errors import DatasetError
+from personsearch.protocols import take_queries
 from personsearch.types import Scene
 
 
@@ -176,3 +177,33 @@ def test_names_are_one_a_person_and_protocols_do_not_hang_on_the_training_half(
     assert set(sought) <= set(names)
     train = loadmat(tmp_path / "b" / "annotation" / "test" / "train_test" / "Train.mat")["Train"]
     assert not {str(cell[0][0, 0]["idname"][0]) for cell in train} & set(sought)
+
+
+def test_a_query_is_its_person(world_of, tmp_path: Path) -> None:
+    """Test people have no number in the files: a reader counts the queries."""
+    world = next(
+        made
+        for made in (world_of(np.random.default_rng(seed), (3,)) for seed in range(99))
+        if len(made["galleries"][3]) == 3
+    )
+    trials = world["galleries"][3]
+    swapped = take_queries(trials, [1, 0, 2])
+    refused(
+        {**world, "galleries": {3: swapped}}, tmp_path, "TestG3: query 0 looks for person 1; .* row of the"
+    )
+    fewer = take_queries(trials, [0, 1])
+    refused(
+        {**world, "galleries": {3: trials, 2: fewer}}, tmp_path, "TestG2 and TestG3 have different queries"
+    )
+    unknown = replace(trials, query_person=np.array([0, -1, 2]))
+    refused({**world, "galleries": {3: unknown}}, tmp_path, "query 1 looks for person -1")
+    twice = take_queries(trials, [0, 1, 0, 2])
+    refused({**world, "galleries": {3: twice}}, tmp_path, "query 3 looks for person 2")
+    write_annotations(tmp_path, **{**world, "galleries": {3: take_queries(trials, [0, 1, 2, 0])}})
+    assert CuhkSysu(tmp_path).trials(3).query_person.tolist() == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("name", ["../s1.jpg", "/s1.jpg", "a\\s1.jpg", "s1.jpg\n", ""])
+def test_names_that_no_reader_takes_are_not_written(name: str, tmp_path: Path) -> None:
+    scene = Scene(name, boxes=np.array([[0, 0, 5, 9]]), people=np.array([0]))
+    refused({"train": [scene], "test": [], "galleries": {}}, tmp_path, "a scene's name: ")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from personsearch.cli import dataset_check, dataset_convert, dataset_protocol, dataset_stats, dataset_view
 from personsearch.cli.options import FormatOption, JsonOption, ProgressKind, ProgressOption, SeedOption
 from personsearch.cli.output import Answer, Printer, chosen
 from personsearch.errors import UsageError
@@ -19,12 +20,14 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 MARKS = ("annotation/generated.json", ".parts")
 """What a finished or an interrupted generation leaves in its folder."""
 
-app = typer.Typer(rich_markup_mode=None, help="Make data sets.", add_completion=False)
+app = typer.Typer(
+    rich_markup_mode=None, help="Make, check, count, convert and show data sets.", add_completion=False
+)
 
 
 @app.callback(invoke_without_command=True)
 def _group(context: typer.Context) -> None:
-    """Make data sets."""
+    """Make, check, count, convert and show data sets."""
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(2)
@@ -101,3 +104,10 @@ def answer(made: Dataset, preset: str, seed: int) -> Answer:
         before=[f"{made.root}: preset {preset}, seed {seed}, galleries of {', '.join(map(str, sizes))}"],
         after=[f"next: personsearch train --dataset synthetic --root {made.root} --out model"],
     )
+
+
+app.command("check")(dataset_check.check)
+app.command("stats")(dataset_stats.stats)
+app.command("convert")(dataset_convert.convert)
+app.command("protocol")(dataset_protocol.protocol)
+app.command("view")(dataset_view.view)

@@ -24,10 +24,14 @@ class ProgressKind(StrEnum):
 
 
 class DatasetName(StrEnum):
-    """The layouts of data sets that can be read."""
+    """The layouts of data sets that can be read, as ``datasets.open.NAMES`` has them."""
 
     CUHK_SYSU = "cuhk-sysu"
     SYNTHETIC = "synthetic"
+    MOVIENET_PS = "movienet-ps"
+    PRW = "prw"
+    COCO = "coco"
+    MOT = "mot"
 
 
 ModelOption = Annotated[

@@ -9,6 +9,7 @@ or a positive of the smallest gallery shows it. Visible shares go to a file of o
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from scipy.io import savemat
 
 from personsearch.boxes import to_xywh
-from personsearch.datasets.cuhk_sysu import ANNOTATION, PICTURES, PROTOCOLS, SUBSETS, VISIBLE
+from personsearch.datasets.cuhk_sysu_layout import CUHK_SYSU, Layout, picture_name
 from personsearch.datasets.dataset import Subset
 from personsearch.errors import DatasetError
 from personsearch.files import disk_errors, write_atomically, write_bytes
@@ -26,6 +27,7 @@ from personsearch.types import Array, Scene, Trials
 _HEADER = b"MATLAB 5.0 MAT-file, CUHK-SYSU layout, written by personsearch"
 _ENTRY = [("imname", object), ("idlocate", object), ("ishard", object)]
 _PERSON = [("idname", object), ("nAppear", object), ("scene", object)]
+_Rows = list[tuple[Any, ...]]
 
 
 def write_annotations(
@@ -36,6 +38,7 @@ def write_annotations(
     galleries: Mapping[int, Trials],
     occlusion: Trials | None = None,
     low_resolution: Trials | None = None,
+    layout: Layout = CUHK_SYSU,
 ) -> None:
     """Write everything under ``root/annotation`` (pictures go to ``root/Image/SSM``, not from here).
 
@@ -49,54 +52,73 @@ def write_annotations(
         galleries: per gallery size, written as ``TestG{size}.mat``.
         occlusion: searches for occluded people, ``Occlusion.mat``.
         low_resolution: searches for small people, ``Resolution.mat``.
+        layout: names of the files; where every gallery has a pool, the largest one's is ``test``.
 
     Raises:
         DatasetError: the layout cannot hold it: boxes that are not whole pixels, a name used
-            twice, two boxes in one gallery entry, ignored boxes, identities with gaps, or a
-            search for a box that is not in the pictures.
+            twice or outside of the folder, two boxes in one gallery entry, ignored boxes,
+            identities with gaps, a query whose person is not its index, or a search for a box
+            that is not in the pictures.
     """
-    names = [scene.name for scene in (*train, *test)]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DatasetError(f"two scenes are called {twice}", hint="names of pictures must differ")
+    everything = (*train, *test)
+    _check_names([scene.name for scene in everything])
     # Test people are named first, so that a protocol does not change with the training half.
     sought = _people(test, 0)
     people = _people(train, len(sought))
-    everybody = [person[0, 0] for person in (*people, *sought)]
     known = {scene.name: {tuple(box) for box in scene.boxes.tolist()} for scene in test}
-    searches = _searches(galleries, {"occlusion": occlusion, "low-resolution": low_resolution})
+    searches = _searches(galleries, {"occlusion": occlusion, "low-resolution": low_resolution}, layout)
     for variable, trials in searches.values():
         _check_trials(trials, known, variable)
+    _check_queries(galleries)
+    if layout.train_listed:
+        _check_listed(train)
 
-    everything = (*train, *test)
     files: dict[Path, tuple[str, Array]] = {
-        ANNOTATION / "Images.mat": ("Img", _images(everything)),
-        ANNOTATION / "pool.mat": ("pool", _cells([scene.name for scene in test])),
-        ANNOTATION / "Person.mat": ("Person", _rows(everybody, _PERSON)),
-        PROTOCOLS / "Train.mat": ("Train", _cells(people)),
+        layout.images: ("Img", _images(everything)),
+        layout.annotation / "Person.mat": ("Person", _rows(map(_person, (*people, *sought)), _PERSON)),
+        layout.protocols / layout.train: ("Train", _train(people, layout)),
     }
+    for path, names in _pools([scene.name for scene in test], galleries, layout).items():
+        files[path] = ("pool", _cells(names))
     for path, (variable, trials) in searches.items():
         files[path] = (variable, _protocol(trials))
 
     with disk_errors(root):
-        (root / PICTURES).mkdir(parents=True, exist_ok=True)
+        (root / layout.pictures).mkdir(parents=True, exist_ok=True)
     for path, (variable, value) in files.items():
         _save(root / path, variable, value)
-    _write_visible(root / VISIBLE, everything)
+    _write_visible(root / layout.visible, everything)
 
 
 def _searches(
-    galleries: Mapping[int, Trials], subsets: Mapping[Subset, Trials | None]
+    galleries: Mapping[int, Trials], subsets: Mapping[Subset, Trials | None], layout: Layout
 ) -> dict[Path, tuple[str, Trials]]:
     """Per protocol file its variable and its trials."""
-    searches = {
-        PROTOCOLS / f"TestG{size}.mat": (f"TestG{size}", trials) for size, trials in galleries.items()
-    }
+    searches = {layout.gallery(size): (f"TestG{size}", trials) for size, trials in galleries.items()}
     for subset, trials in subsets.items():
+        if trials is not None and subset not in layout.subsets:
+            raise DatasetError(f"the layout has no subset {subset}", hint="leave it out")
         if trials is not None:
-            path, variable = SUBSETS[subset]
+            path, variable = layout.subsets[subset]
             searches[path] = (variable, trials)
     return searches
+
+
+def _pools(test: list[str], galleries: Mapping[int, Trials], layout: Layout) -> dict[Path, list[str]]:
+    """Per pool file the names of its pictures, in the order of the test half."""
+    if not layout.pools_differ:
+        return {layout.pool_of(0): test}
+    if test and not galleries:
+        raise DatasetError(
+            "test pictures without a gallery: the layout has one pool for every gallery",
+            hint="give a gallery",
+        )
+    pools = {}
+    for size, trials in galleries.items():
+        used = {trials.scenes[row] for row in np.union1d(trials.entry_scene, trials.query_scene).tolist()}
+        largest = size == max(galleries)
+        pools[layout.pool_of(size)] = [name for name in test if largest or name in used]
+    return pools
 
 
 def _save(path: Path, variable: str, value: Array) -> None:
@@ -143,7 +165,7 @@ def _appearance(name: str, box: Array) -> tuple[str, Array, Array]:
 
 
 def _count(n: int) -> Array:
-    return np.array([[n]], np.uint16)
+    return np.array([[n]], np.uint16 if n <= np.iinfo(np.uint16).max else np.uint32)
 
 
 def _images(scenes: Sequence[Scene]) -> Array:
@@ -155,12 +177,12 @@ def _images(scenes: Sequence[Scene]) -> Array:
     return _rows(rows, [("imname", object), ("nAppear", object), ("box", object)])
 
 
-def _people(scenes: Sequence[Scene], named: int) -> list[Array]:
-    """Per identity a (1, 1) struct of where it appears; identities must have no gaps.
+def _people(scenes: Sequence[Scene], named: int) -> list[tuple[str, _Rows]]:
+    """Per identity its name and its appearances; identities must have no gaps.
 
     ``named`` people have their names already.
     """
-    where: dict[int, list[tuple[str, Array, Array]]] = {}
+    where: dict[int, _Rows] = {}
     for scene in scenes:
         for person, box in zip(scene.people.tolist(), scene.boxes, strict=True):
             if person >= 0:
@@ -171,10 +193,67 @@ def _people(scenes: Sequence[Scene], named: int) -> list[Array]:
             f"identity {gap} never appears, but {max(where)} does",
             hint="number the people 0, 1, 2 ... without gaps",
         )
-    return [
-        _rows([(f"p{named + person + 1}", _count(len(where[person])), _rows(where[person], _ENTRY))], _PERSON)
-        for person in range(len(where))
-    ]
+    return [(f"p{named + person + 1}", where[person]) for person in range(len(where))]
+
+
+def _person(person: tuple[str, _Rows]) -> tuple[str, Array, Array]:
+    name, appearances = person
+    return name, _count(len(appearances)), _rows(appearances, _ENTRY)
+
+
+def _train(people: Sequence[tuple[str, _Rows]], layout: Layout) -> Array:
+    """(n, 1) cell array of structs; or (n, 3), each person's scene (m, 3) in turn."""
+    if not layout.cells:
+        return _cells([_rows([_person(person)], _PERSON) for person in people])
+    return _table([(name, _count(len(rows)), _table(rows)) for name, rows in people])
+
+
+def _table(rows: _Rows) -> Array:
+    """(n, 3) cell array."""
+    table = np.empty((len(rows), 3), dtype=object)
+    for k, row in enumerate(rows):
+        for column, value in enumerate(row):
+            table[k, column] = value
+    return table
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise DatasetError(f"two scenes are called {twice}", hint="names of pictures must differ")
+    for name in names:
+        picture_name(name, "a scene's name")
+
+
+def _check_listed(train: Sequence[Scene]) -> None:
+    nobody = next((scene.name for scene in train if not (scene.people >= 0).any()), None)
+    if nobody is not None:
+        raise DatasetError(
+            f"{nobody} shows nobody with an identity, and the layout lists training pictures by them",
+            hint="leave it out of the training half",
+        )
+
+
+def _check_queries(galleries: Mapping[int, Trials]) -> None:
+    """All galleries look for the same boxes, query i for person i (or whom an earlier one looked for)."""
+    first: tuple[int, list[Any]] | None = None
+    for size, trials in galleries.items():
+        seen: dict[int, int] = {}
+        for row, person in enumerate(trials.query_person.tolist()):
+            if seen.setdefault(person, row) != person:
+                raise DatasetError(
+                    f"TestG{size}: query {row} looks for person {person}; a test person's number "
+                    "must be the row of the first query for them",
+                    hint="the files hold no numbers: a reader counts the queries",
+                )
+        names = [trials.scenes[row] for row in trials.query_scene.tolist()]
+        queries = [*zip(names, trials.query_box.tolist(), trials.query_person.tolist(), strict=True)]
+        first = first or (size, queries)
+        if queries != first[1]:
+            raise DatasetError(
+                f"TestG{size} and TestG{first[0]} have different queries",
+                hint="a test person is the row of a query, which all galleries must share",
+            )
 
 
 def _check_trials(trials: Trials, known: Mapping[str, set[tuple[float, ...]]], variable: str) -> None:

@@ -19,8 +19,8 @@ class Dataset(Protocol):
 
     Identities are renumbered by the reader and by nobody else: training people are
     ``0..C-1``, test people the index ``0..Q-1`` of their query, everybody without a name
-    ``UNLABELLED``. The two halves share no person, so the numbers of one mean nothing in
-    the other. Files are read when they are needed, not before.
+    ``UNLABELLED``. The numbers of one half mean nothing in the other, even where (in PRW)
+    training people walk through test pictures. Files are read when they are needed, not before.
     """
 
     @property

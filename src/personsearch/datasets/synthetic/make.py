@@ -18,6 +18,7 @@ import numpy as np
 
 from personsearch.datasets.cuhk_sysu import PICTURES
 from personsearch.datasets.cuhk_sysu_writer import write_annotations
+from personsearch.datasets.protocol_maker import smallest
 from personsearch.datasets.synthetic.photo import make_tiles
 from personsearch.datasets.synthetic.plan import Cast, plan_split
 from personsearch.datasets.synthetic.protocols import (
@@ -219,9 +220,7 @@ def _write_annotations(
     usual = max([n for n in sizes if n <= 100], default=0)
     hidden = found.visible[rows] < OCCLUDED
     heights = found.box[rows, 3] - found.box[rows, 1]
-    small = np.zeros(len(rows), bool)
-    small[np.argsort(heights, kind="stable")[: round(0.1 * len(rows))]] = True
-    subsets = [_subset(mask, usual, (names, found, rows, entries)) for mask in (hidden, small)]
+    subsets = [_subset(mask, usual, (names, found, rows, entries)) for mask in (hidden, smallest(heights))]
     write_annotations(
         root,
         train=scenes["train"],
