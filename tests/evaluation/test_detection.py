@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personsearch.errors import DatasetError
-from personsearch.evaluation.detection import DetectionRules, mutual_best, score_detection
+from personsearch.evaluation.detection import (
+    DetectionRules,
+    judge_detections,
+    mutual_best,
+    score_detection,
+)
 from personsearch.types import UNLABELLED, Scene
 
 
@@ -58,6 +63,38 @@ def test_ignored_boxes_are_neither_truth_nor_mistakes(world) -> None:
     hidden = Scene("b", boxes=np.array([[290, 0, 400, 200]]), people=np.array([-1]), ignore=np.array([True]))
     scores = score_detection([scenes[0], hidden], features)
     assert (scores.truths, scores.detections, scores.recall) == (2, 3, 1.0)
+
+
+def test_low_people_count_neither_way(features_of, trials_of) -> None:
+    low, lower = [200, 0, 220, 49], [300, 0, 320, 40]
+    scene = Scene("a", boxes=np.array([LEFT, low, lower]), people=np.array([0, 1, -1]))
+    seen = [
+        (LEFT, 0.9),  # right
+        (low, 0.8),  # on somebody low
+        ([200, 0, 220, 60], 0.7),  # on her too (49 / 60), and not low itself
+        ([500, 0, 520, 49], 0.6),  # on nobody, and low
+        ([500, 0, 520, 50], 0.5),  # on nobody: wrong
+    ]
+    features = seen_in(features_of, trials_of, a=seen)
+    scores = score_detection([scene], features, DetectionRules(min_height=50))
+    assert (scores.truths, scores.detections, scores.recall) == (1, 2, 1.0)
+    everybody = score_detection([scene], features)
+    assert (everybody.truths, everybody.detections, everybody.recall) == (3, 5, pytest.approx(2 / 3))
+
+
+def test_a_low_detection_may_be_right(features_of, trials_of) -> None:
+    features = seen_in(features_of, trials_of, a=[([0, 0, 40, 45], 0.9)])
+    scene = Scene("a", boxes=np.array([[0, 0, 40, 60]]), people=np.array([0]))
+    assert score_detection([scene], features, DetectionRules(min_height=50)).recall == 1.0
+
+
+def test_the_curve_ends_where_the_scores_say(world) -> None:
+    judged = judge_detections(*world)
+    scores = score_detection(*world)
+    assert judged.curve.recall[-1] == scores.recall
+    assert judged.curve.threshold.tolist() == pytest.approx([0.95, 0.9, 0.8, 0.7])
+    assert judged.curve.precision.tolist() == pytest.approx([0, 1 / 2, 1 / 3, 2 / 4])
+    assert judged.curve.recall_at_precision(0.5) == pytest.approx(2 / 3)
 
 
 def test_nobody_to_find_and_nobody_found(features_of, trials_of) -> None:

@@ -103,6 +103,17 @@ def test_only_the_best_candidates_take_part():
     assert np.array_equal(new, same)
 
 
+def test_rows_of_a_table_stand_for_the_people():
+    rng = np.random.default_rng(5)
+    table, query, rows = rng.normal(size=(40, 6)), rng.normal(size=6), rng.integers(0, 40, 25)
+    values = -np.linalg.norm(table[rows] - query, axis=1)
+    rules = KReciprocalRules(top=10, k1=3, k2=2)
+    order, new = rerank(query, table, values, "euclidean", rules, rows=rows)
+    expected = rerank(query, table[rows], values, "euclidean", rules)
+    assert np.array_equal(order, expected[0])
+    assert np.array_equal(new, expected[1])
+
+
 def test_with_the_original_distance_alone_the_order_stays():
     rng = np.random.default_rng(2)
     people, query = rng.normal(size=(30, 4)), rng.normal(size=4)

@@ -27,6 +27,20 @@ def test_cases_by_hand():
     assert similarities(queries, people, "euclidean").dtype == np.float32
 
 
+def test_the_plain_product():
+    queries, people = np.array([[3.0, 4.0]]), np.array([[1.0, 1.0], [0.0, 0.0], [-4.0, 3.0]])
+    assert similarities(queries, people, "product").tolist() == [[7.0, 0.0, 0.0]]
+    assert similarities(queries, people, "product", people_norms=norms(people)).tolist() == [[7.0, 0.0, 0.0]]
+
+
+def test_who_stands_at_a_right_angle_is_at_zero_exactly():
+    """So that all of them tie, whatever their lengths."""
+    rng = np.random.default_rng(8)
+    people = rng.integers(-9, 10, size=(50, 2)).astype(np.float32)
+    queries = people[:, ::-1] * np.array([1, -1], np.float32)
+    assert (np.diag(similarities(queries, people, "cosine")) == 0).all()
+
+
 def test_zero_vectors_are_like_nobody():
     zero, some = np.zeros((1, 3)), np.array([[1.0, 2, 3], [0, 0, 0]])
     assert similarities(zero, some, "cosine").tolist() == [[0.0, 0.0]]

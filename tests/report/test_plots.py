@@ -3,8 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from personsearch.report import plots
 from personsearch.report.plots import (
@@ -12,7 +10,6 @@ from personsearch.report.plots import (
     Panel,
     plot,
     precision_recall,
-    precision_recall_points,
     training_curves,
 )
 
@@ -48,23 +45,6 @@ def test_curves_differ_by_more_than_colour():
     assert len(set(map(str, plots.LINES))) == len(plots.COLOURS) == len(set(plots.MARKERS))
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=20), st.integers(0, 5))
-def test_precision_and_recall_equal_a_slow_form(answers, unseen):
-    truths = sum(right for _, right in answers) + unseen
-    if truths == 0:
-        return
-    recall, precision = precision_recall_points(
-        np.array([s for s, _ in answers]), np.array([r for _, r in answers]), truths
-    )
-    expected = []
-    for level in sorted({score for score, _ in answers}, reverse=True):
-        kept = [right for score, right in answers if score >= level]
-        expected.append((sum(kept) / truths, sum(kept) / len(kept)))
-    got = np.stack([recall, precision], axis=1)
-    assert got == pytest.approx(np.array(expected).reshape(-1, 2))
-
-
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="do not fit"):
         Curve(name="a", x=np.zeros(2), y=np.zeros(3))
@@ -72,8 +52,6 @@ def test_what_does_not_fit_is_refused():
         Curve(name="a", x=np.zeros(2), y=np.zeros(2), low=np.zeros(2))
     with pytest.raises(ValueError, match="a panel"):
         plot([])
-    with pytest.raises(ValueError, match="to find"):
-        precision_recall_points(np.zeros(1), np.zeros(1, bool), 0)
 
 
 def test_no_state_is_shared_between_plots():

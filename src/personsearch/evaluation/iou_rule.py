@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from personsearch import boxes as geometry
 from personsearch.types import Array
 
+MatchIou = Literal["size-adaptive", "fixed"]
+BoxSides = Literal["continuous", "inclusive"]
+
+FIXED_IOU = 0.5
 IGNORED_OVERLAP = 0.5
 """Overlap, or share of the detection, from which an ignored box swallows a detection."""
 
@@ -35,6 +41,23 @@ def match_threshold(boxes: Array) -> Array:
     width, height = wide[:, 2] - wide[:, 0], wide[:, 3] - wide[:, 1]
     threshold: Array = np.minimum(0.5, width * height / ((width + 10) * (height + 10)))
     return threshold
+
+
+def match_thresholds(boxes: Array, rule: MatchIou) -> Array:
+    """:func:`match_threshold` of each of ``boxes`` (n, 4), or 0.5 for all where the ``rule`` is fixed."""
+    return match_threshold(boxes) if rule == "size-adaptive" else np.full(len(boxes), FIXED_IOU)
+
+
+def with_sides(boxes: Array, sides: BoxSides) -> Array:
+    """``boxes`` (n, 4) with continuous sides, from boxes whose sides are ``sides``.
+
+    >>> with_sides(np.array([[0, 0, 9, 19.0]]), "inclusive").tolist()  # 10 by 20 pixels
+    [[0.0, 0.0, 10.0, 20.0]]
+    """
+    if sides == "continuous":
+        return np.asarray(boxes)
+    grown: Array = np.asarray(boxes) + np.array([0, 0, 1, 1], np.asarray(boxes).dtype)
+    return grown
 
 
 def paired_iou(a: Array, b: Array) -> Array:

@@ -35,24 +35,48 @@ def average_precision(similarity: Array, right: Array, reading: ApReading = "ste
     >>> average_precision(ranking, right, "trapezoid")  # (1 + 1)/2 / 2 + (1/2 + 2/3)/2 / 2
     0.7916666666666666
     """
+    similarity, right = np.asarray(similarity), np.asarray(right, dtype=bool)
+    found, everybody = similarity[right], np.sort(similarity)
+    here = len(everybody) - np.searchsorted(everybody, found, "left")
+    before = len(everybody) - np.searchsorted(everybody, found, "right")
+    return float(mean_precision(np.zeros(len(found), np.int64), found, here, before, 1, reading)[0])
+
+
+def mean_precision(
+    query: Array, similarity: Array, here: Array, before: Array, queries: int, reading: ApReading
+) -> Array:
+    """(queries,) mean of the precision at every right answer, 0 without any: average precision from counts.
+
+    No ranking is needed: how many of the gallery are more similar than a right answer
+    says where it stands.
+
+    Args:
+        query: (n,) int64, whose right answer it is, in any order.
+        similarity: (n,) of the right answers, larger is better.
+        here: (n,) how many of the query's gallery are as similar or more.
+        before: (n,) how many are more similar.
+        queries: how many there are.
+        reading: as in :func:`average_precision`.
+    """
     if reading not in ("step", "trapezoid"):
         raise ValueError(f"average precision is read as 'step' or 'trapezoid', got {reading!r}")
-    similarity, right = np.asarray(similarity), np.asarray(right, dtype=bool)
-    found = np.sort(similarity[right])
-    if not len(found):
-        return 0.0
-    everybody = np.sort(similarity)
-    levels, count = np.unique(found, return_counts=True)
-    right_here = len(found) - np.searchsorted(found, levels, "left")  # at this similarity or above
-    seen_here = len(everybody) - np.searchsorted(everybody, levels, "left")
-    precision = right_here / seen_here
+    order = np.lexsort((-similarity, query))
+    query, similarity = query[order], similarity[order]
+    rows = np.arange(len(query))
+    new_query = np.append(True, query[1:] != query[:-1])[: len(query)]
+    new_level = new_query | np.append(True, similarity[1:] != similarity[:-1])[: len(query)]
+    start = np.maximum.accumulate(np.where(new_query, rows, 0))
+    levels = np.flatnonzero(new_level)
+    level = np.cumsum(new_level) - 1
+    right_before = levels[level] - start
+    right_here = np.append(levels[1:], len(query))[level] - start
+    precision = right_here / here[order]
     if reading == "trapezoid":
-        seen_before = len(everybody) - np.searchsorted(everybody, levels, "right")
-        before = np.divide(
-            right_here - count, seen_before, out=np.ones(len(levels)), where=seen_before > 0
-        )  # the curve starts at precision 1
-        precision = (precision + before) / 2
-    return float(np.sum(count * precision) / len(found))
+        seen = before[order]  # the curve starts at precision 1
+        precision = (precision + np.divide(right_before, seen, out=np.ones(len(query)), where=seen > 0)) / 2
+    total = np.bincount(query, weights=precision, minlength=queries)
+    mean: Array = total / np.maximum(np.bincount(query, minlength=queries), 1)
+    return mean
 
 
 def first_hit(similarity: Array, right: Array) -> int:

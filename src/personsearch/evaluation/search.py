@@ -7,267 +7,304 @@ al., CVPR 2017) as the field's public evaluators compute it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Literal, Protocol
+from typing import Any
 
 import numpy as np
 
-from personsearch.errors import DatasetError, InputError
-from personsearch.evaluation.iou_rule import match_threshold, paired_ignored, paired_iou
-from personsearch.evaluation.metrics import ApReading, average_precision, first_hit
+from personsearch.errors import InputError
+from personsearch.evaluation.iou_rule import FIXED_IOU
+from personsearch.evaluation.metrics import mean_precision
+from personsearch.evaluation.search_rules import OFFICIAL, Policies, SearchRules, rules_of_prw
+from personsearch.evaluation.search_tables import (
+    Galleries,
+    Listing,
+    Pairs,
+    People,
+    SearchFeatures,
+    Truths,
+    ranges,
+)
+from personsearch.ranking.context import match_in_context
+from personsearch.ranking.kreciprocal import rerank
 from personsearch.ranking.similarity import norms, similarities
-from personsearch.types import Array, SearchScores, Similarity, Trials
+from personsearch.types import Array, SearchScores, Trials
 
-FIXED_IOU = 0.5
+__all__ = [
+    "FIXED_IOU",
+    "Policies",
+    "SearchFeatures",
+    "SearchRules",
+    "ranges",
+    "rules_of_prw",
+    "score_search",
+    "score_searches",
+]
+
+BLOCK = 512
 _BLOCK_NUMBERS = 1 << 25
 """Similarities held at a time (128 MiB as float32), whatever the size of the gallery."""
-_WORTH_A_BLOCK = 16
-"""A gallery with less than this part of everybody is compared by itself, query by query (measured)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchRules:
-    """What evaluators differ in. The defaults are those of the first and most cited one.
-
-    Attributes:
-        det_threshold: detections with a lower score do not exist.
-        match_iou: overlap that finds a person: ``"size-adaptive"``, or ``"fixed"`` at 0.5.
-        repeated: a picture that a gallery lists again is searched ``"twice"``, or only the
-            ``"first"`` time (its person is counted as missed the second time, as SeqNet's
-            evaluator and its descendants do).
-        ap: how average precision is read.
-    """
-
-    det_threshold: float = 0.5
-    match_iou: Literal["size-adaptive", "fixed"] = "size-adaptive"
-    repeated: Literal["twice", "first"] = "twice"
-    ap: ApReading = "step"
-
-    def __post_init__(self) -> None:
-        for name, allowed in (
-            ("match_iou", ("size-adaptive", "fixed")),
-            ("repeated", ("twice", "first")),
-            ("ap", ("step", "trapezoid")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-
-
-class SearchFeatures(Protocol):
-    """What scoring has to know of a searcher: what it saw, and how it describes the queries."""
-
-    @property
-    def similarity(self) -> Similarity:
-        """How embeddings are compared."""
-        ...
-
-    @property
-    def scenes(self) -> tuple[str, ...]:
-        """Names of the pictures looked at."""
-        ...
-
-    @property
-    def det_ptr(self) -> Array:
-        """(N+1,) int64; people seen in picture i are rows ``det_ptr[i]:det_ptr[i+1]``."""
-        ...
-
-    @property
-    def det_box(self) -> Array:
-        """(M, 4) float32 x1 y1 x2 y2."""
-        ...
-
-    @property
-    def det_score(self) -> Array:
-        """(M,) float32."""
-        ...
-
-    @property
-    def det_feat(self) -> Array:
-        """(M, d) float32."""
-        ...
-
-    def query_embeddings(self, trials: Trials) -> Array:
-        """(Q, d) float32 descriptions of the people that ``trials`` look for."""
-        ...
+WORTH_A_BLOCK = 16
+"""Galleries with less than this part of everybody are compared by themselves, query by query (measured)."""
+_WORTH_SORTING = 400
+"""So many people for each right answer cost less to sort than to count once for each (measured)."""
 
 
 def score_search(
-    trials: Trials, features: SearchFeatures, rules: SearchRules = SearchRules(), *, block: int = 512
+    trials: Trials, features: SearchFeatures, rules: SearchRules = OFFICIAL, *, block: int = BLOCK
 ) -> SearchScores:
-    """How well everybody that ``trials`` look for is found, query by query.
+    """How well everybody that ``trials`` look for is found: :func:`score_searches` of one protocol."""
+    return score_searches([trials], features, rules, block=block)[0]
+
+
+def score_searches(
+    trials: Sequence[Trials],
+    features: SearchFeatures,
+    rules: SearchRules = OFFICIAL,
+    *,
+    block: int = BLOCK,
+) -> tuple[SearchScores, ...]:
+    """How well everybody that some protocols look for is found, query by query; one answer a protocol.
 
     For each gallery entry with the person: among the detections that overlap the true box
     enough, the most similar one to the query is right (not the best placed one), every other
     detection of the gallery is wrong. A person whom no detection overlaps is missed: average precision
-    is multiplied by found / all. Where an entry has several true boxes, the first counts, as
-    in the field's evaluators. Detections in an ignored box, and not on the true one, leave
-    the ranking. Ranks count boxes, not pictures; equal similarities stand in gallery order.
+    is multiplied by found / all. Detections in an ignored box, and not on the true one,
+    leave the ranking, after any re-ranking: that knows no truth. Ranks count boxes, not
+    pictures; equal similarities stand in gallery order, and within a picture in the order
+    of the detections.
 
-    A query with no true box anywhere scores 0 in everything and is named in
-    ``rules["without_positives"]`` (indices of queries).
+    A query with no true box anywhere scores 0 in everything, or NaN in the clean policy,
+    and is named in ``rules["without_positives"]`` (indices of queries). ``rules["policies"]``
+    names what was done about each known defect of the protocols.
+
+    Unit vectors, up to half precision, are multiplied as they are, as in the field; all other
+    embeddings are compared as ``features.similarity`` says.
 
     Args:
-        trials: the searches.
+        trials: the protocols. Queries and people are compared once for all of them, so the six
+            sizes of CUHK-SYSU in one call cost little more than the largest.
         features: what was seen in their pictures.
         rules: what evaluators differ in.
-        block: queries compared with everybody in one matrix product, at most; only
-            memory and time depend on it.
+        block: queries compared in one matrix product, at most; memory and time depend on it.
 
     Raises:
-        DatasetError: a gallery names a picture that ``features`` do not have.
+        DatasetError: ``features`` lack a gallery's picture or a query.
         InputError: an embedding is not finite.
+        UsageError: context matching is asked for, and the features do not say who is around
+            the queries.
     """
-    seen = _People(trials, features, rules)
-    matches = _Matches(trials, seen, rules)
-    ap, recall = np.zeros(len(trials)), np.zeros(len(trials))
-    hit = np.zeros(len(trials), np.int64)
-    barren = []
-    alike_to = _Similarities(trials, features, seen, block)
-    for i in range(len(trials)):
-        truths = int(np.count_nonzero(matches.has_truth[trials.entry_ptr[i] : trials.entry_ptr[i + 1]]))
-        if not truths:
-            barren.append(i)
-            continue
-        alike, right = matches.ranking(partial(alike_to.of, i), _entries(trials, i, rules))
-        recall[i] = np.count_nonzero(right) / truths
-        ap[i] = average_precision(alike, right, rules.ap) * recall[i]
-        hit[i] = first_hit(alike, right)
-    said = {**asdict(rules), "similarity": features.similarity, "without_positives": barren}
-    return SearchScores(protocol=trials.name, ap=ap, first_hit=hit, recall=recall, rules=said)
-
-
-class _People:
-    """The detections that count, by scene of the trials: CSR pointer, boxes, embeddings."""
-
-    def __init__(self, trials: Trials, features: SearchFeatures, rules: SearchRules) -> None:
-        row_of = {name: row for row, name in enumerate(features.scenes)}
-        scene_row = np.array([row_of.get(name, -1) for name in trials.scenes], np.int64)
-        used = np.unique(trials.entry_scene)
-        missing = used[scene_row[used] < 0]
-        if len(missing):
-            raise DatasetError(
-                f"the features hold nothing of {trials.scenes[missing[0]]} ({len(missing)} pictures missing)",
-                hint="they were made for other pictures; make them again for this data set",
-            )
-        start = np.where(scene_row >= 0, features.det_ptr[scene_row], 0)
-        stop = np.where(scene_row >= 0, features.det_ptr[scene_row + 1], 0)
-        rows = ranges(start, stop)
-        kept = np.asarray(features.det_score)[rows] >= np.float32(rules.det_threshold)
-        scene = np.repeat(np.arange(len(trials.scenes)), stop - start)[kept]
-        self.ptr = np.concatenate([[0], np.cumsum(np.bincount(scene, minlength=len(trials.scenes)))])
-        self.box = np.asarray(features.det_box, np.float32)[rows[kept]]
-        self.feat = np.asarray(features.det_feat, np.float32)[rows[kept]]
-        if not np.isfinite(self.feat).all():
-            bad = int(np.flatnonzero(~np.isfinite(self.feat).all(axis=1))[0])
-            raise InputError(
-                f"an embedding in {trials.scenes[scene[bad]]} is not finite", hint="the model is broken"
-            )
-
-
-class _Matches:
-    """Which detections overlap which true or ignored box: found once, whatever the similarities."""
-
-    def __init__(self, trials: Trials, seen: _People, rules: SearchRules) -> None:
-        self._scene, self._ptr = trials.entry_scene, seen.ptr
-        self.has_truth = np.diff(trials.truth_ptr) > 0
-        entries = np.flatnonzero(self.has_truth)
-        truth = trials.truth_box[trials.truth_ptr[entries]]  # of several boxes the first counts
-        adaptive = rules.match_iou == "size-adaptive"
-        threshold = match_threshold(truth) if adaptive else np.full(len(truth), FIXED_IOU)
-        person, of = self._people(entries)
-        kept = paired_iou(seen.box[person], truth[of]) >= threshold[of]
-        self._true_entry, self._true_person = entries[of[kept]], person[kept]
-
-        entries = np.repeat(np.arange(len(self._scene)), np.diff(trials.ignore_ptr))
-        person, of = self._people(entries)
-        kept = paired_ignored(seen.box[person], trials.ignore_box[of])
-        self._ignored_entry, self._ignored_person = entries[of[kept]], person[kept]
-
-    def _people(self, entries: Array) -> tuple[Array, Array]:
-        """Rows of everybody seen in ``entries``, and for each the place of the entry in the list."""
-        scene = self._scene[entries]
-        start, stop = self._ptr[scene], self._ptr[scene + 1]
-        return ranges(start, stop), np.repeat(np.arange(len(entries)), stop - start)
-
-    def ranking(self, alike_to: Callable[[Array], Array], entries: Array) -> tuple[Array, Array]:
-        """Similarities of everybody in ``entries`` in gallery order, and who of them is right.
-
-        Args:
-            alike_to: similarities of the query to the people of given rows.
-            entries: ascending entries of one query.
-        """
-        people, of = self._people(entries)
-        first = np.searchsorted(of, np.arange(len(entries)))  # where each entry's people start
-        alike = alike_to(people)
-        true = self._places(entries, first, self._true_entry, self._true_person)
-        ignored = self._places(entries, first, self._ignored_entry, self._ignored_person)
-        best = true[np.lexsort((true, -alike[true], of[true]))]
-        best = best[np.unique(of[best], return_index=True)[1]]  # per entry the most similar, then the earlier
-        right, counts = np.zeros(len(people), bool), np.ones(len(people), bool)
-        right[best] = True
-        counts[ignored] = False
-        counts[true] = True
-        return alike[counts], right[counts]
-
-    def _places(self, entries: Array, first: Array, entry: Array, person: Array) -> Array:
-        """Where the pairs (``entry``, ``person``) of these ``entries`` stand in their ranking."""
-        if not len(entries):
-            return np.zeros(0, np.int64)
-        pairs = slice(np.searchsorted(entry, entries[0]), np.searchsorted(entry, entries[-1], "right"))
-        entry, person = entry[pairs], person[pairs]
-        index = np.searchsorted(entries, entry)
-        there = entries[index] == entry  # an entry that is listed again may be left out
-        index, entry, person = index[there], entry[there], person[there]
-        places: Array = first[index] + person - self._ptr[self._scene[entry]]
-        return places
-
-
-def ranges(start: Array, stop: Array) -> Array:
-    """``start[0], ..., stop[0] - 1, start[1], ...`` in one array.
-
-    >>> ranges(np.array([5, 0, 2]), np.array([7, 0, 5])).tolist()
-    [5, 6, 2, 3, 4]
-    """
-    length = np.asarray(stop) - np.asarray(start)
-    before = np.cumsum(length) - length
-    result: Array = np.repeat(start - before, length) + np.arange(length.sum())
-    return result
-
-
-def _entries(trials: Trials, i: int, rules: SearchRules) -> Array:
-    """Ascending gallery entries of query ``i`` that are searched."""
-    entries = np.arange(trials.entry_ptr[i], trials.entry_ptr[i + 1])
-    if rules.repeated == "first":
-        _, first = np.unique(trials.entry_scene[entries], return_index=True)
-        entries = entries[np.sort(first)]
-    return entries
-
-
-class _Similarities:
-    """Each query's similarity to some of the people seen: of a small gallery directly, else by blocks."""
-
-    def __init__(self, trials: Trials, features: SearchFeatures, seen: _People, block: int) -> None:
-        self._queries = np.asarray(features.query_embeddings(trials), np.float32)
-        bad = np.flatnonzero(~np.isfinite(self._queries).all(axis=1))
+    rows = [np.asarray(features.query_rows(one), np.int64) for one in trials]
+    asked = np.unique(np.concatenate([np.zeros(0, np.int64), *rows]))
+    embeddings = np.asarray(features.q_feat, np.float32)[asked]
+    for one in rows:
+        bad = np.flatnonzero(~np.isfinite(norms(embeddings[np.searchsorted(asked, one)])))
         if len(bad):
             raise InputError(f"the embedding of query {bad[0]} is not finite", hint="the model is broken")
-        self._people, self._norms, self._kind = seen.feat, norms(seen.feat), features.similarity
-        self._step = max(1, min(block, _BLOCK_NUMBERS // max(1, len(seen.feat))))
-        self._start, self._rows = 0, np.zeros((0, len(seen.feat)), np.float32)
+    people = People(features, rules, embeddings)
+    pairs = zip(trials, rows, strict=True)
+    searches = [ProtocolSearch(one, mine, features, people, rules) for one, mine in pairs]
+    listed = max((search.galleries.people_listed() for search in searches), default=0.0)
+    whole = listed * WORTH_A_BLOCK >= len(people)
+    step = max(1, min(block, _BLOCK_NUMBERS // max(1, len(people)))) if whole else 1
+    for start in range(0, len(asked), step):
+        some = embeddings[start : start + step]
+        table = similarities(some, people.feat, people.kind, people_norms=people.norms) if whole else None
+        for row, embedding in enumerate(some):
+            alike = of_row(table[row]) if table is not None else directly(embedding, people)
+            for search in searches:
+                for query in search.queries_of(int(asked[start + row])):
+                    search.score(query, embedding, alike)
+    return tuple(search.scores() for search in searches)
 
-    def of(self, query: int, people: Array) -> Array:
-        """(len(people),) float32; queries are asked for in ascending order."""
-        if len(people) * _WORTH_A_BLOCK < len(self._people):
-            direct: Array = self._compare(query, 1, self._people[people], self._norms[people])[0]
-            return direct
-        if query >= self._start + len(self._rows):
-            self._start = query
-            self._rows = self._compare(query, self._step, self._people, self._norms)
-        alike: Array = self._rows[query - self._start][people]
-        return alike
 
-    def _compare(self, query: int, count: int, people: Array, lengths: Array) -> Array:
-        queries = self._queries[query : query + count]
-        return similarities(queries, people, self._kind, people_norms=lengths)
+def of_row(row: Array) -> Callable[[Array], Array]:
+    """Similarities to some of the people, from those to everybody."""
+    return lambda people: row.take(people)
+
+
+def directly(embedding: Array, people: People) -> Callable[[Array], Array]:
+    """Similarities to some of the people, compared when they are asked for."""
+
+    def alike(rows: Array) -> Array:
+        some = people.feat.take(rows, axis=0)
+        result: Array = similarities(embedding[None], some, people.kind, people_norms=people.norms[rows])[0]
+        return result
+
+    return alike
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """One query with its gallery and its true boxes.
+
+    Attributes:
+        query: which.
+        start: number of its first true box.
+        listing: its gallery.
+        entry: (t,) the searched entry that each of its boxes is in, -1: none.
+        counted: (t,) bool, whether it is to be found; one that is in no searched entry is missed.
+    """
+
+    query: int
+    start: int
+    listing: Listing
+    entry: Array
+    counted: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The right answers of one query: how similar, and how many of its gallery stand before each."""
+
+    query: int
+    similarity: Array
+    here: Array
+    before: Array
+
+
+class ProtocolSearch:
+    """One protocol being scored."""
+
+    def __init__(
+        self, trials: Trials, rows: Array, features: SearchFeatures, people: People, rules: SearchRules
+    ) -> None:
+        self.galleries = Galleries(trials, people, features, rules)
+        self.truths = Truths(trials, self.galleries.start, self.galleries.stop, people, rules)
+        self._trials, self._rows, self._features = trials, rows, features
+        self._people, self._rules = people, rules
+        self._queries: dict[int, list[int]] = {}
+        for query, row in enumerate(rows.tolist()):
+            self._queries.setdefault(row, []).append(query)
+        self._wanted = np.zeros(len(trials), np.int64)
+        self._first_hit = np.zeros(len(trials), np.int64)
+        self._found: list[_Found] = []
+
+    def queries_of(self, row: int) -> Sequence[int]:
+        """The queries that are described by ``row`` of the features."""
+        return self._queries.get(row, ())
+
+    def score(self, i: int, embedding: Array, alike: Callable[[Array], Array]) -> None:
+        """Where the right answers of query ``i`` stand in its gallery."""
+        start, stop = self.truths.ptr[i : i + 2].tolist()
+        if start == stop:
+            return
+        asked = self.asked(i, start, stop)
+        self._wanted[i] = asked.counted.sum()
+        values = self.revised(asked, embedding, alike(asked.listing.people))
+        places, box, overlap = self.placed(self.truths.right, asked)
+        self.drop(asked, values, places)
+        if not len(places):
+            return
+        right = places[self.choose(values[places], places, box, overlap, asked.entry)]
+        level = values[right]
+        before, here = _counts(values, level)
+        best = int(right[level == level.max()].min())
+        equals_before = np.count_nonzero(values[:best] == values[best])
+        self._first_hit[i] = before[level.argmax()] + equals_before + 1
+        self._found.append(_Found(i, level, here, before))
+
+    def asked(self, i: int, start: int, stop: int) -> _Asked:
+        """Query ``i``, whose true boxes are ``start:stop``."""
+        listing = self.galleries.listing(i)
+        entry = listing.entries(self.truths.entry[start:stop] - self._trials.entry_ptr[i])
+        counted = np.ones(stop - start, bool)
+        if self._rules.policy == "clean":
+            counted = entry >= 0
+            if len(entry) > 1:  # the entries of a repeated picture may name the same box each time
+                named = np.column_stack([entry, self.truths.box[start:stop]])
+                first = np.unique(named, axis=0, return_index=True)[1]
+                counted &= np.isin(np.arange(len(entry)), first)
+        return _Asked(i, start, listing, entry, counted)
+
+    def placed(self, pairs: Pairs, asked: _Asked) -> tuple[Array, Array, Array]:
+        """Whoever overlaps a true box that can be found: the place in the gallery, the box, the overlap."""
+        person, box, overlap = pairs.of(asked.start, asked.start + len(asked.entry))
+        box = box - asked.start
+        usable = (asked.counted & (asked.entry >= 0))[box]
+        person, box, overlap = person[usable], box[usable], overlap[usable]
+        return self.galleries.places(asked.listing, asked.entry[box], person), box, overlap
+
+    def revised(self, asked: _Asked, embedding: Array, values: Array) -> Array:
+        """``values`` after re-ranking, where the rules ask for it."""
+        rules, people, rows = self._rules, self._people, asked.listing.people
+        if rules.context is not None:
+            k1, k2 = rules.context
+            around = self._features.context(int(self._rows[asked.query])).embeddings
+            entry = asked.listing.entry
+            return match_in_context(
+                values, entry, people.feat, around, k1=k1, k2=k2, kind=people.kind, rows=rows
+            )
+        if rules.k_reciprocal is not None and len(values):
+            best, new = rerank(embedding, people.feat, values, people.kind, rules.k_reciprocal, rows=rows)
+            values = values.astype(np.float64)
+            values -= values.max() + 2.0  # behind the new ones, which are in [-1, 0]
+            values[best] = new
+        return values
+
+    def drop(self, asked: _Asked, values: Array, on_truth: Array) -> None:
+        """Put those who count neither way behind everybody, where nobody counts them."""
+        ignored = self.galleries.ignored(asked.query, asked.listing)
+        dropped = np.append(ignored, self.placed(self.truths.junk, asked)[0])
+        if len(dropped):
+            kept = values[on_truth]
+            values[dropped] = -np.inf
+            values[on_truth] = kept
+
+    def choose(self, values: Array, places: Array, box: Array, overlap: Array, entry: Array) -> Array:
+        """Which of the pairs (a place in the gallery, a true box) are right."""
+        if self._rules.policies.several_boxes == "first" or len(np.unique(entry)) == len(entry):
+            order = np.lexsort((places, -values, box))
+            best: Array = order[np.append(True, box[order][1:] != box[order][:-1])]
+            return best
+        chosen: list[int] = []
+        taken: set[int] = set()
+        given: set[int] = set()
+        for pair in np.lexsort((box, -overlap, places, -values)).tolist():
+            if places[pair] not in taken and box[pair] not in given:
+                chosen.append(pair)
+                taken.add(int(places[pair]))
+                given.add(int(box[pair]))
+        return np.array(chosen, np.int64)
+
+    def scores(self) -> SearchScores:
+        """What came out, once every query has been scored."""
+        found, wanted, n = self._found, self._wanted, len(self._trials)
+        counts = np.array([len(one.similarity) for one in found], np.int64)
+        query = np.repeat(np.array([one.query for one in found], np.int64), counts)
+
+        def column(name: str) -> Array:
+            return np.concatenate([np.zeros(0, np.float32), *(getattr(one, name) for one in found)])
+
+        recall = np.bincount(query, minlength=n) / np.maximum(wanted, 1)
+        precision = mean_precision(
+            query, column("similarity"), column("here"), column("before"), n, self._rules.ap
+        )
+        ap = precision * recall
+        if self._rules.policies.without_positives == "left out":
+            ap, recall = (np.where(wanted > 0, one, np.nan) for one in (ap, recall))
+        return SearchScores(
+            protocol=self._trials.name, ap=ap, first_hit=self._first_hit, recall=recall, rules=self._said()
+        )
+
+    def _said(self) -> dict[str, Any]:
+        policies = self._rules.policies
+        return {
+            **asdict(self._rules),
+            "repeated": policies.repeated_picture,
+            "policies": asdict(policies),
+            "similarity": self._features.similarity,
+            "without_positives": np.flatnonzero(self._wanted == 0).tolist(),
+        }
+
+
+def _counts(values: Array, level: Array) -> tuple[Array, Array]:
+    """How many of ``values`` are over each ``level``, and how many at least there."""
+    ahead = values[values >= level.min()]
+    n = len(ahead)
+    if n <= _WORTH_SORTING * len(level):
+        ahead.sort()
+        return n - np.searchsorted(ahead, level, "right"), n - np.searchsorted(ahead, level, "left")
+    before = np.array([np.count_nonzero(ahead > one) for one in level])
+    return before, np.array([np.count_nonzero(ahead >= one) for one in level])

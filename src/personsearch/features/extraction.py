@@ -171,7 +171,7 @@ def _check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path)
             hint="remove the file, or write to another one",
         )
     for key in ("inputs", "settings", "similarity", "dim"):
-        if found[key] != wanted[key]:
+        if found.get(key) != wanted[key]:
             raise UsageError(
                 f"{path} holds features of other pictures, searches or boxes ({key} differ)",
                 hint="remove the file, or write to another one",

@@ -2,7 +2,9 @@
 
 It is a ``.npz`` without pickles: people seen per picture (``det_*``), queries (``q_*``), the
 people around each query (``qdet_*``), names (``img_name``) and ``meta``, a JSON text. Tables
-with a ``_ptr`` are CSR: rows of item i are ``ptr[i]:ptr[i+1]``.
+with a ``_ptr`` are CSR: rows of item i are ``ptr[i]:ptr[i+1]``. With the annotation inside
+(:mod:`personsearch.features.truth`) it is self-contained. ``docs/evaluation.md`` describes
+the layout for those who write such files themselves.
 """
 
 from __future__ import annotations
@@ -16,12 +18,21 @@ from typing import Any, cast
 
 import numpy as np
 
-from personsearch.errors import DatasetError, InputError, PersonSearchError
+from personsearch.boxes import iou
+from personsearch.errors import DatasetError, InputError, UsageError
+from personsearch.features.columns import Columns, column_pointers
+from personsearch.features.truth_writer import Annotated, truth_columns
 from personsearch.files import write_atomically
 from personsearch.types import Array, Detections, Similarity, Trials
 
 VERSION = 1
 """Of the file; a reader refuses every other."""
+UNKNOWN = "unknown"
+"""Fingerprint of whatever made a file that does not say."""
+COMPARISONS: tuple[Similarity, ...] = ("cosine", "euclidean", "product")
+DEFAULT_COMPARISON: Similarity = "product"
+SAME_BOX = 0.8
+"""Overlap from which two boxes are one that was rounded or cut to the picture."""
 
 _COLUMNS = {
     "det_ptr": (np.int64, 1),
@@ -37,6 +48,7 @@ _COLUMNS = {
     "qdet_score": (np.float32, 1),
     "qdet_feat": (np.float32, 2),
 }
+_AROUND = ("qdet_ptr", "qdet_box", "qdet_score", "qdet_feat")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,7 +67,7 @@ class Features:
         q_feat: (Q, d) float32.
         qdet_ptr: (Q+1,) int64; people in the query's picture, the query itself FIRST.
         qdet_box, qdet_score, qdet_feat: as ``det_*``; the query's score is 1.
-        meta: version, fingerprint, similarity, dim, dataset, inputs, settings.
+        meta: version, fingerprint, similarity, dim; ours also dataset, inputs, settings.
     """
 
     scenes: tuple[str, ...]
@@ -103,7 +115,7 @@ class Features:
 
     @property
     def similarity(self) -> Similarity:
-        """How embeddings are compared."""
+        """How embeddings are compared; a file of another program may also say ``"product"``."""
         return cast(Similarity, self.meta["similarity"])
 
     @property
@@ -127,70 +139,182 @@ class Features:
         return {name: row for row, name in enumerate(self.scenes)}
 
     def context(self, query: int) -> Detections:
-        """The people in the picture of query ``query`` (a row of ``q_*``), the query itself first."""
+        """The people in the picture of query ``query`` (a row of ``q_*``), the query itself first.
+
+        Raises:
+            UsageError: the file does not say who is around the queries.
+        """
         rows = slice(*self.qdet_ptr[query:][:2])
+        if rows.stop <= rows.start:
+            raise UsageError(
+                f"the features do not say who is around query {query}",
+                hint="context matching needs the arrays qdet_*, the query itself first",
+            )
         return Detections(self.qdet_box[rows], self.qdet_score[rows], self.qdet_feat[rows])
 
     def query_rows(self, trials: Trials) -> Array:
-        """(len(trials),) int64 row in ``q_*`` of each query, found by picture and box.
+        """(len(trials),) int64 row in ``q_*`` of each query, found by picture, box and identity.
+
+        Identities are numbered by whoever wrote the file, so where none agrees the picture
+        and the box decide; where no box is the same, as when another program rounded or cut
+        it, the one that overlaps by ``SAME_BOX`` or more, and most.
 
         Raises:
             DatasetError: somebody whom ``trials`` look for is not described here.
         """
         known = query_keys([self.scenes[row] for row in self.q_img], self.q_box)
         row_of = {key: row for row, key in reversed(list(enumerate(known)))}
+        person_of = {(*key, person): row for row, (key, person) in _people(known, self.q_pid)}
         wanted = query_keys([trials.scenes[row] for row in trials.query_scene], trials.query_box)
-        missing = [key for key in wanted if key not in row_of]
+        found, missing = [], []
+        for i, (key, person) in _people(wanted, trials.query_person):
+            row = person_of.get((*key, person), row_of.get(key, -1))
+            if row < 0:
+                row = self._nearest(*key)
+            if row < 0:
+                missing.append(key)
+            found.append((i, row))
         if missing:
             raise DatasetError(
-                f"the features do not describe the query at {list(missing[0][1])} of {missing[0][0]} "
+                f"the features do not describe the query at {list(missing[-1][1])} of {missing[-1][0]} "
                 f"({len(missing)} of {len(wanted)} queries missing)",
                 hint="they were made for other searches; make them again for these",
             )
-        return np.array([row_of[key] for key in wanted], np.int64)
+        return np.array([row for _, row in sorted(found)], np.int64)
+
+    def _nearest(self, scene: str, box: tuple[float, ...]) -> int:
+        """Row of the query whose box is nearly ``box``; -1 where there is none."""
+        rows = np.flatnonzero(self.q_img == self._row_of.get(scene, -1))
+        if not len(rows):
+            return -1
+        shared = iou(self.q_box[rows], np.array([box], np.float32))[:, 0]
+        best = int(np.argmax(shared))
+        return int(rows[best]) if shared[best] >= SAME_BOX else -1
 
     def query_embeddings(self, trials: Trials) -> Array:
         """(len(trials), d) float32 descriptions of the people that ``trials`` look for."""
         found: Array = self.q_feat[self.query_rows(trials)]
         return found
 
-    def save(self, path: Path) -> None:
-        """Write the file, all or nothing; equal features are equal bytes."""
+    def save(self, path: Path, *, truth: Annotated | None = None) -> None:
+        """Write the file, all or nothing; equal features are equal bytes.
+
+        Args:
+            path: where.
+            truth: a data set (or the truth of another file) whose annotation goes in, so that
+                the file can be scored by itself.
+
+        Raises:
+            DatasetError: ``truth`` is of other pictures or queries.
+        """
         columns = {name: getattr(self, name) for name in _COLUMNS}
-        meta = json.dumps(dict(self.meta), sort_keys=True)
+        meta = dict(self.meta)
+        if truth is not None:
+            added, said = truth_columns(truth, self.scenes, len(self.q_img), self.query_rows)
+            columns, meta = {**columns, **added}, {**meta, **said}
+        text = json.dumps(meta, sort_keys=True)
         names = np.array(self.scenes, dtype=np.str_) if self.scenes else np.zeros(0, "<U1")
         write_atomically(
             path,
-            lambda file: np.savez(file, img_name=names, meta=np.array(meta), **columns),
+            lambda file: np.savez(file, img_name=names, meta=np.array(text), **columns),
         )
 
     @staticmethod
     def load(path: Path) -> Features:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote, or another program in the same layout.
+
+        Half precision is widened. Where ``meta`` says nothing, embeddings are compared by their
+        plain product, as the field's evaluators do: the cosine, if they are unit vectors.
 
         Raises:
-            InputError: no such file, damaged, or of another version.
+            InputError: no such file, damaged, of another version, or not of this layout.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path} is not a file", hint="features are made by evaluating a model")
-        try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                meta = json.loads(str(file["meta"]))
-                if meta["version"] != VERSION:
-                    raise InputError(
-                        f"{path} is a features file of version {meta['version']}, this reads {VERSION}",
-                        hint="make the features again",
-                    )
-                columns = {name: file[name] for name in _COLUMNS}
-                return Features(scenes=tuple(file["img_name"].tolist()), meta=meta, **columns)
-        except PersonSearchError:
-            raise
-        except Exception as error:  # zip, header, key and shape errors all mean that the file is damaged
-            reason = f"{type(error).__name__} {error}".split("\n", 1)[0]
-            raise InputError(
-                f"{path} is not a whole features file: {reason}", hint="remove it and make the features again"
-            ) from error
+        with Columns(path) as columns:
+            meta = read_meta(columns)
+            scenes = columns.read("img_name", "text", (-1,))
+            det_score = _floats(columns, "det_score", (-1,))
+            det_feat = _floats(columns, "det_feat", (len(det_score), -1))
+            q_img = columns.read("q_img", "whole", (-1,))
+            dim, queries = det_feat.shape[1], len(q_img)
+            found = {
+                "det_ptr": column_pointers(columns, "det_ptr", len(scenes), len(det_score)),
+                "det_box": _floats(columns, "det_box", (len(det_score), 4)),
+                "det_score": det_score,
+                "det_feat": det_feat,
+                "q_img": q_img,
+                "q_box": _floats(columns, "q_box", (queries, 4)),
+                "q_pid": columns.read("q_pid", "whole", (queries,)),
+                "q_feat": _floats(columns, "q_feat", (queries, dim)),
+                **_around(columns, queries, dim),
+            }
+            if "dim" in meta and meta["dim"] != dim:
+                raise columns.wrong("meta", f"says dim {meta['dim']}, but det_feat has {dim}")
+            if queries and not (q_img.min() >= 0 and q_img.max() < len(scenes)):
+                raise columns.wrong("q_img", f"points outside the {len(scenes)} pictures")
+            said = {
+                "fingerprint": UNKNOWN,
+                "similarity": DEFAULT_COMPARISON,
+                **meta,
+                "version": VERSION,
+                "dim": dim,
+            }
+            try:
+                return Features(scenes=tuple(scenes.tolist()), meta=said, **found)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise InputError(
+                    f"{path}: {error}", hint="docs/evaluation.md describes the layout"
+                ) from error
+
+
+def read_meta(columns: Columns) -> dict[str, Any]:
+    """What a features file says of itself, of a version that can be read.
+
+    Raises:
+        InputError: another version, or a comparison that is unknown.
+    """
+    meta = columns.meta()
+    version = meta.get("version", meta.get("layout_version", VERSION))
+    if version != VERSION:
+        raise InputError(
+            f"{columns.path} is a features file of version {version}, this reads {VERSION}",
+            hint="make the features again",
+        )
+    if meta.get("similarity", DEFAULT_COMPARISON) not in COMPARISONS:
+        raise columns.wrong(
+            "meta", f"says similarity {meta['similarity']!r}, not one of {', '.join(COMPARISONS)}"
+        )
+    return meta
+
+
+def _floats(columns: Columns, name: str, shape: tuple[int, ...]) -> Array:
+    array = columns.read(name, "number", shape)
+    with np.errstate(over="ignore"):
+        narrow: Array = array.astype(np.float32, copy=False)
+    if array.dtype.itemsize > 4 and not np.isfinite(narrow).all():
+        raise columns.wrong(name, "holds a number that is too large")
+    return narrow
+
+
+def _around(columns: Columns, queries: int, dim: int) -> dict[str, Array]:
+    """The people around the queries; nobody around any where the file has none of these arrays."""
+    if not columns.names & set(_AROUND):
+        nobody = Detections.none(dim)
+        empty = (np.zeros(queries + 1, np.int64), nobody.boxes, nobody.scores, nobody.embeddings)
+        return dict(zip(_AROUND, empty, strict=True))
+    score = _floats(columns, "qdet_score", (-1,))
+    return {
+        "qdet_ptr": column_pointers(columns, "qdet_ptr", queries, len(score)),
+        "qdet_box": _floats(columns, "qdet_box", (len(score), 4)),
+        "qdet_score": score,
+        "qdet_feat": _floats(columns, "qdet_feat", (len(score), dim)),
+    }
+
+
+def _people(
+    keys: Sequence[tuple[str, tuple[float, ...]]], people: Array
+) -> list[tuple[int, tuple[tuple[str, tuple[float, ...]], int]]]:
+    """(row, (key, identity)) of every query, the last first: of equals the first is kept by a dict."""
+    return list(enumerate(zip(keys, people.tolist(), strict=True)))[::-1]
 
 
 def query_keys(names: Sequence[str], boxes: Array) -> list[tuple[str, tuple[float, ...]]]:

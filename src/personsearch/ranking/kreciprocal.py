@@ -41,6 +41,8 @@ def rerank(
     similarities: Array,
     kind: Similarity,
     rules: KReciprocalRules | None = None,
+    *,
+    rows: Array | None = None,
 ) -> tuple[Array, Array]:
     """The best candidates of one query in a better order: two people are alike if their neighbours are.
 
@@ -49,13 +51,14 @@ def rerank(
 
     Args:
         query: (d,) embedding.
-        people: (n, d) embeddings of the gallery.
+        people: (n, d) embeddings of the gallery, or a table that ``rows`` points into.
         similarities: (n,) of the query to them.
-        kind: how embeddings are compared.
+        kind: how embeddings are compared; neighbours by product are neighbours by cosine.
         rules: :class:`KReciprocalRules`.
+        rows: (n,) where in ``people`` each stands, so that a large table need not be copied.
 
     Returns:
-        (m,) int64 rows of ``people``, best first, and (m,) float64 minus their new
+        (m,) int64 places in ``similarities``, best first, and (m,) float64 minus their new
         distances, in [-1, 0]; ``m = min(n, rules.top)``. Ties keep the order they had.
 
     Source: Zhong et al., Re-ranking Person Re-identification with k-reciprocal Encoding
@@ -66,20 +69,20 @@ def rerank(
     [1, 0, 2]
     """
     rules = rules or KReciprocalRules()
-    rows, _ = top_k(similarities, rules.top)
-    if not len(rows):
-        return rows, np.zeros(0)
-    candidates = np.asarray(people)[rows]
+    best, _ = top_k(similarities, rules.top)
+    if not len(best):
+        return best, np.zeros(0)
+    candidates = np.asarray(people)[best if rows is None else np.asarray(rows)[best]]
     world = np.concatenate([np.asarray(query)[None], candidates])
     new = -_distances_to_first(_squared(world, kind), rules)
-    order, values = top_k(new, len(rows))
-    return rows[order], values
+    order, values = top_k(new, len(best))
+    return best[order], values
 
 
 def _squared(world: Array, kind: Similarity) -> Array:
-    """(m, m) squared distances, each row divided by its largest; of unit vectors for cosine."""
-    alike = compare(world, world, kind).astype(np.float64)
-    squared = 2.0 - 2.0 * alike if kind == "cosine" else alike**2
+    """(m, m) squared distances, each row divided by its largest; of unit vectors unless Euclidean."""
+    alike = compare(world, world, "euclidean" if kind == "euclidean" else "cosine").astype(np.float64)
+    squared = alike**2 if kind == "euclidean" else 2.0 - 2.0 * alike
     largest = squared.max(axis=1, keepdims=True)
     scaled: Array = squared / np.where(largest > 0, largest, 1.0)
     return scaled
@@ -91,9 +94,11 @@ def _distances_to_first(squared: Array, rules: KReciprocalRules) -> Array:
     near = _mutual(ranking, rules.k1 + 1)
     nearer = _mutual(ranking, round(rules.k1 / 2) + 1)
     # Equation 5: a neighbour's own close circle joins where two thirds of it are already in.
-    shared = near.astype(np.int64) @ nearer.T.astype(np.int64)
-    joins = near & (3 * shared > 2 * nearer.sum(axis=1)[None])
-    circle = near | ((joins.astype(np.int64) @ nearer.astype(np.int64)) > 0)
+    # (Counts are exact in float32, whose product is a hundred times faster than that of integers.)
+    closer = nearer.astype(np.float32)
+    shared = near.astype(np.float32) @ closer.T
+    joins = near & (3 * shared > 2 * closer.sum(axis=1)[None])
+    circle = near | ((joins.astype(np.float32) @ closer) > 0)
     # Equation 7; an empty circle (only possible among exact copies) stays empty.
     weights = np.where(circle, np.exp(-squared), 0.0)
     total = weights.sum(axis=1, keepdims=True)

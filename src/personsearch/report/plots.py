@@ -96,32 +96,6 @@ def precision_recall(curves: Sequence[Curve], *, title: str = "Precision and rec
     return plot([panel], width=5.0, height=4.4)
 
 
-def precision_recall_points(scores: Array, right: Array, truths: int) -> tuple[Array, Array]:
-    """Recall and precision after every answer, best score first; equal scores count as one step.
-
-    Args:
-        scores: (n,) of the answers.
-        right: (n,) bool.
-        truths: how many right answers there are to be found.
-
-    Returns:
-        (m,) recall, rising, and (m,) precision, one for each distinct score.
-
-    >>> recall, precision = precision_recall_points(
-    ...     np.array([0.9, 0.8, 0.8, 0.1]), np.array([True, False, True, True]), 4
-    ... )
-    >>> recall.tolist(), precision.round(2).tolist()
-    ([0.25, 0.5, 0.75], [1.0, 0.67, 0.75])
-    """
-    if truths < 1:
-        raise ValueError("there must be something to find")
-    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
-    values, hits = np.asarray(scores)[order], np.cumsum(np.asarray(right, bool)[order])
-    last = np.append(values[1:] != values[:-1], True) if len(values) else np.zeros(0, bool)
-    found = hits[last]
-    return found / truths, found / (np.flatnonzero(last) + 1)
-
-
 def _panel(axes: Axes, panel: Panel) -> None:
     """Draw one set of axes in the house's style."""
     for i, curve in enumerate(panel.curves):
