@@ -68,13 +68,17 @@ def descent(run: Path) -> dict[str, Any]:
     stages = {}
     for number in (1, 2):
         of_stage = [line for line in lines if line["stage"] == number]
-        if of_stage:
+        descended = [line for line in of_stage if "loss" in line]
+        if descended:
             stages[f"stage {number}"] = {
-                "steps": of_stage[-1]["step"] + 1,
-                "seconds": round(sum(line["seconds"] for line in of_stage), 1),
-                "processor seconds": round(sum(line["processor_seconds"] for line in of_stage), 1),
-                "last": of_stage[-1],
+                "steps": descended[-1]["step"] + 1,
+                "seconds": round(sum(line["seconds"] for line in descended), 1),
+                "processor seconds": round(sum(line["processor_seconds"] for line in descended), 1),
+                "last": descended[-1],
             }
+            found = [{"step": one["step"], **one["validation"]} for one in of_stage if "validation" in one]
+            if found:
+                stages[f"stage {number}"]["validation"] = found
     environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     return {**stages, "environment": environment}
 

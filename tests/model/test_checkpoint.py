@@ -49,7 +49,8 @@ def test_a_round_trip_gives_the_same_people(tiny_searcher, saved: Path, picture:
     assert again.name == saved.name
     ours, theirs = tiny_searcher.detect(picture), again.detect(picture)
     for column in ("boxes", "scores", "embeddings"):
-        assert np.array_equal(getattr(ours, column), getattr(theirs, column))
+        # Not to the last bit: norms are folded into layers when a model is loaded.
+        np.testing.assert_allclose(getattr(ours, column), getattr(theirs, column), rtol=1e-4, atol=1e-3)
     assert (saved / "card.md").read_text() == "# card\n"
     assert sorted(p.name for p in saved.iterdir()) == [
         "calibration.json",
@@ -127,7 +128,10 @@ def fails(folder: Path, *words: str) -> None:
         (lambda c: c["network"]["head"].update(hidden="many"), "hidden"),
         (lambda c: c["network"]["head"].update(hidden=-1), "config.json"),
         (lambda c: c["network"]["pools"][0].update(source="nowhere"), "nowhere"),
-        (lambda c: c["network"]["losses"].update(identity="triplet"), "identity"),
+        (lambda c: c["network"]["losses"].update(identity="arcface"), "identity"),
+        (lambda c: c["network"]["losses"].update(identity="margin"), "cosine"),
+        (lambda c: c["trunk_options"].update(norm="layer"), "trunk_options.norm"),
+        (lambda c: c["network"]["losses"]["oim"].pop("queue"), "network.losses.oim.queue is missing"),
         (lambda c: c.update(trunk="vgg19"), "trunk"),
         (lambda c: c.update(similarity="manhattan"), "similarity"),
         (lambda c: c.update(network=[1]), "network"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from personsearch.model.inputs import input_scale, normalised, padded_batch, resized
-from personsearch.model.presets import InputSettings
+from personsearch.model.presets import CAFFE, InputSettings
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,10 @@ def test_a_picture_that_fits_is_not_padded() -> None:
     batch, sizes = padded_batch([pixels], 32)
     assert (batch[0].permute(1, 2, 0).numpy() == pixels).all()
     assert sizes == [(32, 64)]
+
+
+def test_the_authors_way_is_bgr_minus_three_means() -> None:
+    """Pixels 10, 20, 30 (red, green, blue): blue first, 30 - 102.9801 and so on, divided by nothing."""
+    images = torch.tensor([10, 20, 30], dtype=torch.uint8).view(1, 3, 1, 1)
+    wanted = torch.tensor([30 - 102.9801, 20 - 115.9465, 10 - 122.7717])
+    torch.testing.assert_close(normalised(images, CAFFE).flatten(), wanted, atol=1e-4, rtol=0)

@@ -10,7 +10,15 @@ from torch import nn
 
 from personsearch.errors import UsageError
 from personsearch.model.network import PersonSearchNetwork, Targets
-from personsearch.model.presets import ModelSettings, build_network, build_trunk, compact, compact_tiny, vgg16
+from personsearch.model.presets import (
+    ModelSettings,
+    build_network,
+    build_trunk,
+    compact,
+    compact_tiny,
+    vgg16,
+    vgg16_authors,
+)
 from personsearch.model.trunks import CompactTrunk, Vgg16Trunk
 
 IDENTITIES = 5532
@@ -69,6 +77,21 @@ def test_the_papers_numbers_and_the_authors_where_the_text_is_silent() -> None:
     )
     detect = network.detect
     assert (detect.min_score, detect.nms, detect.limit, detect.describe_refined) == (0.05, 0.4, 100, False)
+
+
+def test_the_authors_reading_differs_in_what_it_says_and_nothing_else() -> None:
+    text, code = vgg16().to_json(), vgg16_authors().to_json()
+    assert code["network"]["head"].pop("embedding_relu")
+    assert not text["network"]["head"].pop("embedding_relu")
+    theirs, ours = code.pop("input"), text.pop("input")
+    assert code == text
+    assert (
+        (theirs["short_side"], theirs["long_side"]) == (ours["short_side"], ours["long_side"]) == (600, 1000)
+    )
+    assert theirs["bgr"]
+    assert [255 * m for m in theirs["mean"][::-1]] == pytest.approx([102.9801, 115.9465, 122.7717])
+    assert [255 * d for d in theirs["std"]] == [1, 1, 1]
+    assert not ours["bgr"]
 
 
 def test_proposals_below_sixteen_pixels_are_dropped_as_the_authors_do(paper: PersonSearchNetwork) -> None:

@@ -12,6 +12,7 @@ from torchvision.ops import box_iou
 
 from personsearch.model.presets import compact_tiny
 from personsearch.model.proposals import ProposalHead, Proposals, ProposalSettings, person_anchors
+from personsearch.model.sampling import within_ignored
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_the_losses_against_a_slow_version(small: Proposals) -> None:
     feature_map = torch.randn(1, 6, 4, 6)
     images, truth = torch.zeros(1, 3, 64, 96), torch.tensor([[20.0, 8.0, 44.0, 56.0]])
     torch.manual_seed(3)
-    _, losses = small(images, [(64, 96)], feature_map, [truth])
+    _, losses = small(images, [(64, 96)], {"trunk": feature_map}, [truth])
     assert set(losses) == {"proposal_class", "proposal_box"}
 
     network = small.network
@@ -118,7 +119,7 @@ def test_proposals_are_inside_the_picture_best_first_and_apart(small: Proposals)
     torch.nn.init.normal_(small.network.head.regress.weight, std=0.2)
     small.eval()
     sizes = [(60, 90), (64, 50)]
-    found, losses = small(torch.zeros(2, 3, 64, 96), sizes, torch.randn(2, 6, 4, 6))
+    found, losses = small(torch.zeros(2, 3, 64, 96), sizes, {"trunk": torch.randn(2, 6, 4, 6)})
     assert losses == {}
     for boxes, (height, width) in zip(found, sizes, strict=True):
         assert 0 < len(boxes) <= 300
@@ -161,13 +162,17 @@ class Attached(torch.nn.Module):
 def test_proposed_coordinates_carry_no_gradient(small: Proposals) -> None:
     """Footnote 2 of the paper; torchvision detaches too, but that is torchvision's business."""
     small.network = Attached()
-    (boxes,), _ = small(torch.zeros(1, 3, 16, 16), [(16, 16)], torch.randn(1, 6, 1, 1, requires_grad=True))
+    (boxes,), _ = small(
+        torch.zeros(1, 3, 16, 16), [(16, 16)], {"trunk": torch.randn(1, 6, 1, 1, requires_grad=True)}
+    )
     assert not boxes.requires_grad
 
 
 def test_a_picture_with_nobody_still_has_a_class_loss(small: Proposals) -> None:
     small.train()
-    _, losses = small(torch.zeros(1, 3, 64, 96), [(64, 96)], torch.randn(1, 6, 4, 6), [torch.zeros(0, 4)])
+    _, losses = small(
+        torch.zeros(1, 3, 64, 96), [(64, 96)], {"trunk": torch.randn(1, 6, 4, 6)}, [torch.zeros(0, 4)]
+    )
     assert losses["proposal_box"].item() == 0.0
     assert losses["proposal_class"].item() > 0
 
@@ -175,3 +180,32 @@ def test_a_picture_with_nobody_still_has_a_class_loss(small: Proposals) -> None:
 def test_the_compact_preset_has_nine_anchors_too() -> None:
     assert compact_tiny().network.proposals.anchors == 9
     assert dataclasses.replace(compact_tiny().network.proposals, anchor_ratios=(1.0, 2.0)).anchors == 18
+
+
+def test_anchors_in_ignored_places_are_never_sampled(small: Proposals) -> None:
+    """Background there becomes neither; people stay people, and without such places nothing changes."""
+    images, truth = ImageList(torch.zeros(1, 3, 64, 96), [(64, 96)]), torch.tensor([[20.0, 8.0, 44.0, 56.0]])
+    anchors = small.network.anchor_generator(images, [torch.zeros(1, 6, 4, 6)])
+    place = torch.tensor([[0.0, 0.0, 50.0, 64.0]])
+    (plain,), _ = small.network.assign_targets_to_anchors(anchors, [{"boxes": truth}])
+    (labels,), _ = small.network.assign_targets_to_anchors(anchors, [{"boxes": truth, "ignored": place}])
+    inside = within_ignored(anchors[0], place)
+    assert (plain[inside] == 0).any()
+    assert (labels[inside & (plain == 0)] == -1).all()
+    rest = ~(inside & (plain == 0))
+    assert torch.equal(labels[rest], plain[rest])
+    assert (labels == 1).any()
+
+
+@pytest.mark.parametrize("ignored", [None, [None], [torch.zeros(0, 4)], [torch.tensor([[50.0, 0, 96, 64]])]])
+def test_ignored_places_reach_the_losses(small: Proposals, ignored) -> None:
+    small.train()
+    maps = {"trunk": torch.randn(1, 6, 4, 6, generator=torch.Generator().manual_seed(0))}
+    truth = torch.tensor([[20.0, 8.0, 44.0, 56.0]])
+    values = []
+    for places in (None, ignored):
+        torch.manual_seed(3)
+        _, losses = small(torch.zeros(1, 3, 64, 96), [(64, 96)], maps, [truth], places)
+        values.append(losses["proposal_class"].item())
+    nothing = ignored is None or ignored[0] is None or not len(ignored[0])
+    assert (values[0] == values[1]) == nothing

@@ -32,6 +32,7 @@ class Nothing(nn.Module):
     """A trunk that sees nothing: what a proposal is, its coordinates say."""
 
     layout = {"trunk": MapLayout(1, 16)}  # noqa: RUF012
+    levels, pooled_levels = ("trunk",), ()
 
     def forward(self, images):
         return {"trunk": torch.zeros(len(images), 1, 7, 10)}
@@ -44,7 +45,7 @@ class Given(nn.Module):
         super().__init__()
         self.proposals = proposals
 
-    def forward(self, images, sizes, feature_map, boxes=None):
+    def forward(self, images, sizes, maps, boxes=None, ignored=None):
         return self.proposals, {}
 
 
@@ -226,7 +227,7 @@ def test_real_rows_described_at_their_proposals(tiny_searcher, picture: Picture)
     with torch.inference_mode():
         (seen,) = network.detect(images, sizes)
         maps = network.trunk(images)
-        (proposals,), _ = network.proposals(images, sizes, maps["trunk"])
+        (proposals,), _ = network.proposals(images, sizes, maps)
         singles = []
         for proposal in proposals:
             out = network.head(network.pooling(maps, [proposal[None]]))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personsearch.model.sampling import Rois, RoiSettings, sample_rois
+from personsearch.model.sampling import Rois, RoiSettings, sample_rois, within_ignored
 
 BACKGROUND = 9
 
@@ -153,3 +153,43 @@ def test_the_check_sees_columns_out_of_step(column: str) -> None:
     swapped[[one, other]] = swapped[[other, one]]
     with pytest.raises(AssertionError):
         check(rois._replace(**{column: swapped}), TRUTH, [4, -1], config)
+
+
+IGNORED = torch.tensor([[70.0, 70.0, 85.0, 95.0]])
+
+
+def test_places_that_are_ignored_are_no_background() -> None:
+    """Half of the last proposal lies in the ignored box; of people nothing changes."""
+    given = [torch.tensor(TRUTH), torch.tensor([3, -1])]
+    proposals = torch.tensor([*PROPOSALS, [0.0, 71.0, 84.0, 90.0]])  # this one by far less than half
+    for ignored, there in ((None, True), (torch.zeros(0, 4), True), (IGNORED, False)):
+        torch.manual_seed(0)
+        rois = sample_rois(
+            proposals, *given, background=BACKGROUND, settings=RoiSettings(batch=20), ignored=ignored
+        )
+        boxes = rois.boxes.tolist()
+        assert ([80.0, 80.0, 90.0, 90.0] in boxes) == there
+        assert [0.0, 71.0, 84.0, 90.0] in boxes
+    over_people = torch.tensor([[0.0, 0.0, 100.0, 100.0]])
+    rois = sample_rois(
+        proposals, *given, background=BACKGROUND, settings=RoiSettings(batch=20), ignored=over_people
+    )
+    assert rois.person.all()
+    assert len(rois.boxes) == 4
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 999))
+def test_what_is_ignored_against_a_slow_version(seed: int) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    corners = 20 * torch.rand(8, 2, generator=rng)
+    boxes = torch.cat([corners, corners + 1 + 9 * torch.rand(8, 2, generator=rng)], dim=1)
+    slow = []
+    for box in boxes[:5].tolist():
+        shares = []
+        for place in boxes[5:].tolist():
+            wide = max(0.0, min(box[2], place[2]) - max(box[0], place[0]))
+            tall = max(0.0, min(box[3], place[3]) - max(box[1], place[1]))
+            shares.append(wide * tall / ((box[2] - box[0]) * (box[3] - box[1])))
+        slow.append(max(shares) >= 0.5)
+    assert within_ignored(boxes[:5], boxes[5:]).tolist() == slow

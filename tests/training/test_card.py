@@ -35,6 +35,7 @@ def test_the_card_worked_by_hand() -> None:
         "| identities | 7 trained, 3 held out |",
         "| identity loss | rss, K = 8 |",
         "| time of training | 1:15 |",
+        "| weights | of the last step |",
         "| initial weights | none |",
         "| probabilities | none |",
         "16-d, compared by cosine",

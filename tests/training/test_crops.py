@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import sys
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
 
 from personsearch.boxes import iou
 from personsearch.errors import DatasetError, PersonSearchError
-from personsearch.training.crops import CropBatches, CropStore, background_boxes, cut, cut_crops
+from personsearch.training.crops import (
+    CropBatches,
+    CropStore,
+    background_boxes,
+    covered_share,
+    cut,
+    cut_crops,
+)
 from personsearch.training.settings import AugmentSettings, CropSettings
 from personsearch.types import Scene
 
@@ -275,3 +284,47 @@ def test_the_paper_crops_are_a_window_of_the_stored_one() -> None:
             places.add(matches[0][1:])
     assert len({p[:2] for p in places}) > 10
     assert {p[2] for p in places} == {False, True}
+
+
+def test_shares_are_slices_of_the_batch(store: CropStore) -> None:
+    data = batches(store, gain=0.2, cast=0.1, gamma=0.1, erase=0.5)
+    for step in range(3):
+        for count in (1, 2, 4):
+            for index in range(count):
+                for ours, theirs in zip(data.share(step, index, count), data[step], strict=True):
+                    assert np.array_equal(ours, theirs[index::count])
+
+
+def test_a_loader_process_is_sent_the_path_and_not_the_pixels(store: CropStore) -> None:
+    """What spawn sends: far less than the crops, also after they were read here."""
+    data = batches(store)
+    before = data[0]
+    buffer = io.BytesIO()
+    ForkingPickler(buffer).dump(data)
+    assert len(buffer.getvalue()) < 20_000 < np.asarray(store.pixels).nbytes
+    again = ForkingPickler.loads(buffer.getvalue())
+    assert np.array_equal(again[0].images, before.images)
+    assert len(again.store.pixels) == len(store.pixels)
+
+
+def test_nobody_ignored_is_cut_and_no_background_is_cut_from_them(scenes, tmp_path) -> None:
+    """One named person to be ignored, and half a picture of which nobody says what is in it."""
+    region = np.array([[0, 0, 64, 96]], np.float32)
+    changed = [
+        dataclasses.replace(
+            s,
+            boxes=np.concatenate([s.boxes, region]),
+            people=[*s.people, -1],
+            visible=None,
+            ignore=np.array([True, False, False, False, True]),
+        )
+        for s in scenes
+    ]
+    cut_ones = cut_crops(changed, tmp_path, ASPECT, identities=40, seed=3)
+    people = cut_ones.labels[cut_ones.labels < 40].tolist()
+    assert people == [int(p) for s in scenes for p in s.people[1:3]]
+    boxes = background_boxes(changed[0], (128, 96), 30, np.random.default_rng(0))
+    assert len(boxes)
+    assert covered_share(boxes, region).max() < 0.3
+    free = background_boxes(scenes[0], (128, 96), 30, np.random.default_rng(0))
+    assert covered_share(free, region).max() > 0.3

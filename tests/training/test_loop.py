@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from personsearch.errors import PersonSearchError
 from personsearch.progress import silent
-from personsearch.training.crops import CropBatch
-from personsearch.training.loop import (
-    Stage,
-    choose_precision,
-    load_state,
-    make_optimizer,
-    run_stage,
-    save_state,
-)
+from personsearch.training.crops import CropBatch, CropBatches, cut_crops
+from personsearch.training.loader import make_loader, received
+from personsearch.training.log import Clock
+from personsearch.training.loop import Stage, make_optimizer, run_stage
 from personsearch.training.scenes import SceneBatch
-from personsearch.training.settings import StageSettings
-from personsearch.training.train import part_of
+from personsearch.training.settings import AugmentSettings, CropSettings, StageSettings
+from personsearch.training.stages import part_of
+from personsearch.training.state import load_state, save_state
+from personsearch.training.team import gather_team
 
 
 class Lines:
@@ -56,6 +55,7 @@ def stage(folder: Path, losses=squares, batches=None, save_seconds: float = 1e9,
         batches=batches or Lines(),
         losses=losses,
         part=pairs,
+        labelled=lambda batch: 1,
         folder=folder,
         seed=0,
         workers=0,
@@ -70,7 +70,7 @@ def plane() -> nn.Linear:
 
 def descend(what: Stage, network: nn.Module | None = None, state=None, progress=silent) -> nn.Module:
     network = network or plane()
-    run_stage(what, network, Accelerator(cpu=True, mixed_precision="no"), state, progress)
+    run_stage(what, network, gather_team("cpu", "fp32"), state, progress)
     return network
 
 
@@ -122,7 +122,7 @@ def test_parts_of_a_batch_hold_every_row_once_and_together(parts: int) -> None:
     n = 12
     crops = CropBatch(np.arange(n)[:, None], np.arange(n)[:, None] * 10, np.arange(n))
     rows = [np.array([i]) for i in range(n)]
-    scenes = SceneBatch(torch.arange(n), [(i, i) for i in range(n)], rows, rows)
+    scenes = SceneBatch(torch.arange(n), [(i, i) for i in range(n)], rows, rows, rows)
     for batch in (crops, scenes):
         shares = [part_of(batch, i, parts) for i in range(parts)]
         assert all(type(s) is type(batch) for s in shares)
@@ -164,7 +164,7 @@ def test_interrupted_and_resumed_is_uninterrupted(tmp_path, optimiser: str, at: 
     else:
         assert (state["stage"], state["step"]) == (2, at)
         network.load_state_dict(state["network"])
-    same(descend(what, network, state), straight)
+    same(descend(what, network, state), straight, atol=0)
     assert load_state(tmp_path / "b" / "state.pt")["stage"] == 3
 
 
@@ -179,7 +179,7 @@ def test_a_resume_that_forgets_the_momentum_would_be_seen(tmp_path) -> None:
     network = plane()
     network.load_state_dict(state["network"])
     with pytest.raises(AssertionError):
-        same(descend(what, network, state), straight)
+        same(descend(what, network, state), straight, atol=0)
 
 
 def logged(folder: Path) -> list[dict]:
@@ -238,6 +238,93 @@ def test_a_loss_that_is_not_finite_is_one_clear_error(tmp_path, value: float) ->
     state = load_state(tmp_path / "state.pt")
     assert state["step"] == 4
     assert all(torch.isfinite(v).all() for v in state["network"].values())
+
+
+def test_a_gradient_that_is_not_finite_is_one_clear_error(tmp_path) -> None:
+    """The loss is, and its gradient is not: the square root of nothing. No step is made."""
+
+    def steep(network, batch, device):
+        off = network(batch[0]).sum()
+        return {"root": (off - off).sqrt()}
+
+    with pytest.raises(PersonSearchError, match="gradient is not finite at step 0") as caught:
+        descend(stage(tmp_path, steep, clip=1.0))
+    assert "learning rate" in caught.value.hint
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path) -> None:
+    """Without clipping nobody looks at gradients; what would be saved is looked at."""
+
+    def steep(network, batch, device):
+        off = network(batch[0]).sum()
+        return {"root": (off - off).sqrt() if batch[0][0, 0] == Lines()[3][0][0, 0] else off * 0}
+
+    with pytest.raises(PersonSearchError, match="no longer finite before step 4"):
+        descend(stage(tmp_path, steep, save_seconds=0.0))
+    state = load_state(tmp_path / "state.pt")
+    assert state["step"] == 3
+    assert all(torch.isfinite(v).all() for v in state["network"].values())
+
+
+def test_batches_without_anybody_named_are_counted_and_said(tmp_path, caplog) -> None:
+    """Every other batch of 25: an identity loss of 0 there must not pass for a good one."""
+    steps = iter(range(99))
+    what = dataclasses.replace(stage(tmp_path), labelled=lambda batch: next(steps) % 2)
+    with caplog.at_level("INFO", logger="personsearch"):
+        descend(what)
+    assert [line["nameless_steps"] for line in logged(tmp_path)] == [10, 3]
+    assert "nobody in the batch of step 0 has an identity" in caplog.text
+    descend(stage(tmp_path / "named"))
+    assert all("nameless_steps" not in line for line in logged(tmp_path / "named"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("at", ["write", "fsync", "replace"])
+def test_a_full_disk_keeps_the_last_good_state(tmp_path, monkeypatch, at: str) -> None:
+    """The sixth save finds no space, at whichever moment of it: the fifth is there, and is gone on from."""
+    straight = descend(stage(tmp_path / "a"))
+    what = stage(tmp_path / "b", save_seconds=0.0)
+    full, saves = OSError(errno.ENOSPC, "No space left on device"), []
+    original = {"fsync": os.fsync, "replace": Path.replace, "write": Path.open}[at]
+
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, content):
+            raise full
+
+    def scarce(first, *arguments, **keywords):
+        ours = first if isinstance(first, Path) else Path(f"/proc/self/fd/{first}").readlink()
+        if "state.pt" in ours.name:
+            saves.append(ours)
+            if len(saves) == 6:
+                if at == "write":
+                    return Full(original(first, *arguments, **keywords))
+                raise full
+        return original(first, *arguments, **keywords)
+
+    monkeypatch.setattr(
+        *{"fsync": (os, "fsync"), "replace": (Path, "replace"), "write": (Path, "open")}[at], scarce
+    )
+    with pytest.raises(PersonSearchError, match="no space left"):
+        descend(what)
+    monkeypatch.undo()
+    state = load_state(tmp_path / "b" / "state.pt")
+    assert state["step"] == 5
+    assert not list((tmp_path / "b").glob(".*.tmp"))
+    network = plane()
+    network.load_state_dict(state["network"])
+    same(descend(what, network, state), straight, atol=0)
+    assert [line["loss"] for line in logged(tmp_path / "a")] == [
+        line["loss"] for line in logged(tmp_path / "b")
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 50, b"PK\x03\x04" + b"0" * 80, b"\x80\x04N."])
@@ -304,16 +391,72 @@ def test_frozen_layers_are_not_optimised() -> None:
         assert {id(p) for g in groups for p in g["params"]} == {id(p) for p in network[1].parameters()}
 
 
-def test_precision_is_what_was_asked_for() -> None:
-    cpu = torch.device("cpu")
-    assert choose_precision("fp32", cpu) == "no"
-    assert choose_precision("bf16", cpu) == "bf16"
-    assert choose_precision("auto", cpu) in ("no", "bf16")
-
-
 def test_worker_processes_change_nothing(tmp_path) -> None:
     alone = descend(stage(tmp_path / "a", steps=4))
     same(descend(dataclasses.replace(stage(tmp_path / "b", steps=4), workers=1)), alone)
+
+
+class Slow:
+    """Batches that cost processor time."""
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        begun = time.process_time()
+        while time.process_time() - begun < 0.02:
+            pass
+        return Lines()[step]
+
+
+def test_the_processor_time_of_loaders_is_counted_once(tmp_path) -> None:
+    """10 batches of at least 0.02 s, in the training process or in another: both say so."""
+    for workers in (0, 1):
+        what = stage(tmp_path / str(workers), batches=Slow(), steps=10)
+        descend(dataclasses.replace(what, workers=workers))
+        spent = sum(line["processor_seconds"] for line in logged(tmp_path / str(workers)))
+        assert spent >= 0.2
+        clock = Clock(2, what.settings, 1e9)
+        clock.losses, clock.loaders = [{"a": 1.0}], 7.0
+        assert 7 <= clock.line(0)["processor_seconds"] < 8
+
+
+def test_speed_is_that_of_this_process_alone(tmp_path, monkeypatch) -> None:
+    """Three losses of before a kill and one of now, in 2 s: 8 samples, not 32; the mean is over all four."""
+    now = [100.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    clock = Clock(2, stage(tmp_path).settings, 1e9, [{"a": 1.0}] * 3)
+    now[0] = 102.0
+    clock.losses.append({"a": 5.0})
+    line = clock.line(3)
+    assert (line["samples_per_s"], line["a"]) == (4.0, 2.0)
+
+
+def same_batches(what: Stage, batches: CropBatches) -> None:
+    steps, team = 0, gather_team("cpu", "fp32")
+    loader = make_loader(batches, range(what.settings.steps), team, workers=what.workers, spawn=what.spawn)
+    for step, (sent, seconds) in enumerate(loader):
+        assert isinstance(sent.images.tensor, torch.Tensor)  # shared memory, not a pipe
+        assert seconds > 0
+        for ours, theirs in zip(received(sent), batches[step], strict=True):
+            assert isinstance(ours, np.ndarray)
+            assert np.array_equal(ours, theirs)
+        steps += 1
+    assert steps == what.settings.steps
+
+
+def test_arrays_come_back_as_they_were_made(tmp_path, scenes) -> None:
+    settings = CropSettings(stored=(64, 32), sizes=((64, 32),), keep_aspect=True)
+    store = cut_crops(scenes, tmp_path, settings, identities=40, seed=1)
+    batches = CropBatches(store, settings, AugmentSettings(), batch=8, seed=1, identities=40)
+    same_batches(dataclasses.replace(stage(tmp_path / "run", batches=batches, steps=3), workers=1), batches)
+
+
+@pytest.mark.long
+def test_loader_processes_started_afresh_change_nothing(tmp_path, scenes) -> None:
+    """By spawn, with real crops from their file."""
+    settings = CropSettings(stored=(64, 32), sizes=((64, 32),), keep_aspect=True)
+    store = cut_crops(scenes, tmp_path, settings, identities=40, seed=1)
+    batches = CropBatches(store, settings, AugmentSettings(), batch=8, seed=1, identities=40)
+    what = dataclasses.replace(stage(tmp_path / "run", batches=batches, steps=3), workers=2, spawn=True)
+    same_batches(what, batches)
 
 
 class Parts(nn.Module):

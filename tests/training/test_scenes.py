@@ -107,3 +107,67 @@ def test_names_are_taken_and_the_others_renumbered() -> None:
     assert everybody[0].people.tolist() == [-1] * 4
     assert without_names([], np.zeros(0, np.int64)) == ()
     assert without_names([one], np.zeros(0, np.int64))[0].people.tolist() == [0, 2, -1, 1]
+
+
+def test_shares_are_slices_of_the_batch(scenes) -> None:
+    """Whoever makes a share has drawn for all of the batch: light, mirror, covers are the batch's."""
+    augment = {"gain": 0.3, "cast": 0.1, "gamma": 0.1, "cover": 0.7, "scale": (0.7, 1.2)}
+    data = SceneBatches(scenes, INPUT, AugmentSettings(**augment), batch=4, seed=2)
+    for step in (0, 5):
+        whole = data[step]
+        for count in (1, 2, 4):
+            for index in range(count):
+                share = data.share(step, index, count)
+                for ours, theirs in zip(share, whole, strict=True):
+                    for a, b in zip(ours, theirs[index::count], strict=True):
+                        assert np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_the_ignored_are_neither_people_nor_lost(scenes) -> None:
+    """They leave people and boxes, follow the mirror, and stand in a column of their own."""
+    ignore = np.array([False, True, False, False])
+    one = dataclasses.replace(scenes[0], ignore=ignore)
+    for flip in (0.0, 1.0):
+        plain, other = batches([scenes[0]], flip=flip)[0], batches([one], flip=flip)[0]
+        assert [len(b) for b in other.boxes] == [3] * 3
+        assert [len(b) for b in other.ignored] == [1] * 3
+        assert np.array_equal(other.boxes[0], plain.boxes[0][~ignore])
+        assert np.array_equal(other.people[0], plain.people[0][~ignore])
+        assert np.array_equal(other.ignored[0], plain.boxes[0][ignore])
+        assert other.ignored[0].dtype == np.float32
+    nobody = dataclasses.replace(scenes[0], ignore=np.ones(4, bool))
+    with pytest.raises(DatasetError, match="nobody"):
+        batches([nobody])
+
+
+def test_covers_hide_part_of_people_and_nothing_else(scenes) -> None:
+    plain, other = batches(scenes, flip=0.0)[0], batches(scenes, flip=0.0, cover=1.0)[0]
+    columns = (plain.images, other.images, plain.boxes, plain.sizes)
+    for a, b, boxes, (height, width) in zip(*columns, strict=True):
+        changed = (a != b).any(dim=0).numpy()[:height, :width]  # the padding has the picture's mean colour
+        assert changed.any()
+        near = np.zeros_like(changed)
+        for x1, y1, x2, y2 in boxes:
+            w = x2 - x1
+            near[int(y1) : int(y2) + 1, max(0, int(x1 - 0.21 * w)) : int(x2 + 0.21 * w) + 1] = True
+        assert not (changed & ~near).any()
+        shares = [changed[int(y1) : int(y2), int(x1) : int(x2)].mean() for x1, y1, x2, y2 in boxes]
+        assert 0 < max(shares) <= 0.55
+    assert (batches(scenes, flip=0.0, cover=1e-9)[0].images == plain.images).all()
+
+
+def test_like_shapes_pad_less(scenes, tmp_path) -> None:
+    """Wide and high pictures, four a batch, some without a size in their annotation: apart where wished."""
+    import cv2
+
+    high = []
+    for i in range(8):
+        path = tmp_path / f"high-{i}.png"
+        cv2.imwrite(str(path), np.zeros((128, 96, 3), np.uint8))
+        high.append(Scene(path.name, path=path, boxes=[[10, 10, 40, 90]], people=[i]))
+    mixed = [*scenes, *high]
+    area = {}
+    for like in (False, True):
+        data = SceneBatches(mixed, INPUT, AugmentSettings(), batch=4, seed=0, like_shapes=like)
+        area[like] = sum(data[step].images.shape[2] * data[step].images.shape[3] for step in range(12))
+    assert area[True] < 0.85 * area[False]

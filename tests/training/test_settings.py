@@ -40,6 +40,18 @@ def test_the_papers_initial_point() -> None:
     assert (settings.augment.gain, settings.augment.erase, settings.augment.scale) == (0.0, 0.0, (1.0, 1.0))
 
 
+def test_the_authors_schedule() -> None:
+    """Their code: 128 crops in two passes, 50,000 steps; scenes one a pass, 1e-3 for all of 100,000 steps."""
+    settings, text = preset("vgg16-authors"), preset("vgg16")
+    assert (settings.initial.batch, settings.initial.accumulate, settings.initial.steps) == (128, 2, 50_000)
+    assert settings.initial.rate_at(20_000) == pytest.approx(1e-4)
+    assert (settings.joint.batch, settings.joint.accumulate, settings.joint.steps) == (2, 2, 100_000)
+    assert settings.joint.rate_at(0) == settings.joint.rate_at(99_999) == 1e-3
+    assert settings.model.network.head.embedding_relu
+    assert not text.model.network.head.embedding_relu
+    assert (settings.crops, settings.augment) == (text.crops, text.augment)
+
+
 def test_steps_by_hand() -> None:
     stage = StageSettings(steps=10, batch=1, rate=1.0, falls=(3, 6))
     rates = [stage.rate_at(s) for s in range(10)]

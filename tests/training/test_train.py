@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 from personsearch import images
 from personsearch.errors import DatasetError, InputError, PersonSearchError, UsageError
-from personsearch.model.checkpoint import fingerprint_of, load_searcher, untrained_searcher
+from personsearch.model.checkpoint import fingerprint_of, load_model, load_searcher, untrained_searcher
 from personsearch.model.network import PersonSearchNetwork
+from personsearch.training import stages as stages_module
 from personsearch.training import train as train_module
 from personsearch.training.train import train
 from personsearch.training.validation import choose_validation
@@ -33,6 +34,8 @@ def test_a_run_folder_is_a_model_folder(run, scenes) -> None:
         "state.pt",
         "metrics.jsonl",
         "environment.json",
+        "initial.safetensors",
+        "lock",
     }
     searcher = load_searcher(run.folder, "cpu")
     assert isinstance(searcher, Searcher)
@@ -109,7 +112,7 @@ def interrupted(label: str, at: int):
 
 @pytest.mark.parametrize(
     ("label", "at"),
-    [("cutting crops", 5), ("stage 1", 2), ("stage 2", 0), ("stage 2", 13), ("calibrating", 1)],
+    [("cutting crops", 5), ("stage 2", 0), ("calibrating", 1)],
 )
 def test_a_killed_run_resumes_to_the_same_model(run, scenes, settings, tmp_path, label: str, at: int) -> None:
     out = tmp_path / "run"
@@ -122,7 +125,7 @@ def test_a_killed_run_resumes_to_the_same_model(run, scenes, settings, tmp_path,
     ours, theirs = weights(out), weights(run.folder)
     assert ours.keys() == theirs.keys()
     for name in ours:
-        torch.testing.assert_close(ours[name], theirs[name], atol=1e-6, rtol=0)
+        assert torch.equal(ours[name], theirs[name]), name
     assert steps(out) == steps(run.folder)
     assert (out / "calibration.json").read_text() == (run.folder / "calibration.json").read_text()
     assert {p.name for p in out.iterdir()} == {p.name for p in run.folder.iterdir()}
@@ -205,13 +208,13 @@ def test_stage_2_starts_where_stage_1_ended(scenes, settings, tmp_path, monkeypa
     moments: list[tuple[str, dict[str, torch.Tensor]]] = []
     original = train_module.run_stage
 
-    def watched(stage, network, accelerator, state, progress):
+    def watched(stage, network, team, state, progress):
         def copy() -> dict[str, torch.Tensor]:
             return {name: value.clone() for name, value in network.state_dict().items()}
 
         assert state is None
         moments.append((f"before {stage.number}", copy()))
-        original(stage, network, accelerator, state, progress)
+        original(stage, network, team, state, progress)
         moments.append((f"after {stage.number}", copy()))
 
     monkeypatch.setattr(train_module, "run_stage", watched)
@@ -269,7 +272,7 @@ def test_held_out_people_stay_people_and_reach_no_identity_loss(
     given: dict[str, list] = {}
 
     def recording(name: str):
-        inner = getattr(train_module, name)
+        inner = getattr(stages_module, name)
 
         def call(data, *arguments, **keywords):
             given[name] = list(data)
@@ -279,7 +282,7 @@ def test_held_out_people_stay_people_and_reach_no_identity_loss(
 
     monkeypatch.setattr(PersonSearchNetwork, "_identity_loss", spy)
     for name in ("SceneBatches", "cut_crops"):
-        monkeypatch.setattr(train_module, name, recording(name))
+        monkeypatch.setattr(stages_module, name, recording(name))
     train(scenes, tmp_path / "run", short(settings, 1, 8), device="cpu")
     assert labels <= {-1, *renumbered.values(), len(renumbered)}
     assert -1 in labels
@@ -324,3 +327,21 @@ def test_a_plain_softmax_run_says_so(scenes, settings, tmp_path, caplog) -> None
 def test_imagenet_weights_are_never_silently_missing(scenes, settings, tmp_path) -> None:
     with pytest.raises(UsageError, match="ImageNet"):
         train(scenes, tmp_path / "run", dataclasses.replace(settings, pretrained="imagenet"), device="cpu")
+
+
+@pytest.mark.parametrize(("parts", "number"), [("detector", 2), ("embedder", 1)])
+def test_deep_and_idnet_are_the_network_with_parts_left_away(
+    scenes, settings, tmp_path, parts: str, number: int
+) -> None:
+    """The paper's 5.1: a detector learns from scenes alone, an embedder from crops alone."""
+    wanted = short(settings, *((0, 3) if number == 2 else (3, 0)))
+    network = dataclasses.replace(wanted.model.network, parts=parts)
+    crop = dataclasses.replace(wanted.model.crop, size=(64, 32), keep_aspect=True)
+    model = dataclasses.replace(wanted.model, network=network, crop=crop)
+    out = train(scenes, tmp_path / "run", dataclasses.replace(wanted, model=model), device="cpu")
+    assert {stage for stage, _ in steps(out)} == {number}
+    trained = load_model(out, "cpu")
+    assert trained.parts == parts
+    assert (trained.calibration is None) == (parts == "detector")
+    with pytest.raises(UsageError, match="stage"):
+        train(scenes, tmp_path / "both", dataclasses.replace(settings, model=model), device="cpu")

@@ -17,9 +17,10 @@ from safetensors.torch import load_file, save
 
 from personsearch.errors import InputError, UsageError
 from personsearch.files import sha256_of, write_bytes, write_json, write_text
+from personsearch.model.folding import fold_norms
 from personsearch.model.network import PersonSearchNetwork
 from personsearch.model.presets import ModelSettings, build_network
-from personsearch.model.searcher import NetworkSearcher
+from personsearch.model.searcher import KINDS, NetworkModel, NetworkSearcher, Precision
 from personsearch.ranking.calibration import Calibration
 
 FORMAT = 1
@@ -109,7 +110,7 @@ def load_network(folder: Path) -> tuple[PersonSearchNetwork, ModelSettings]:
     settings = read_settings(folder)
     try:
         network = build_network(settings)
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError, UsageError) as error:
         raise InputError(
             f"{folder / CONFIG} describes no network: {error}", hint="the configuration was changed by hand?"
         ) from error
@@ -124,8 +125,29 @@ def load_network(folder: Path) -> tuple[PersonSearchNetwork, ModelSettings]:
     return network, settings
 
 
-def load_searcher(path: Path | str, device: str = "auto") -> NetworkSearcher:
-    """The searcher of the model folder (or finished run folder) at ``path``."""
+def load_searcher(
+    path: Path | str, device: str = "auto", *, precision: Precision = "fp32"
+) -> NetworkSearcher:
+    """The searcher of the model folder (or finished run folder) at ``path``.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+        UsageError: the model in it is a detector or an embedder alone.
+    """
+    model = load_model(path, device, precision=precision)
+    if not isinstance(model, NetworkSearcher):
+        raise UsageError(
+            f"{path} holds a network of parts {model.parts!r}, which cannot search alone",
+            hint="pair a detector with an embedder, or choose a joint model",
+        )
+    return model
+
+
+def load_model(path: Path | str, device: str = "auto", *, precision: Precision = "fp32") -> NetworkModel:
+    """The searcher, detector or embedder of the model folder at ``path``, by what its settings say.
+
+    Its norms are folded into its layers: the same answers up to rounding, sooner.
+    """
     folder = Path(path)
     network, settings = load_network(folder)
     calibration = None
@@ -139,25 +161,34 @@ def load_searcher(path: Path | str, device: str = "auto") -> NetworkSearcher:
                 f"{folder / CALIBRATION} is not a calibration",
                 hint="take it from the folder of the same model",
             ) from error
-    return NetworkSearcher(
-        network,
+    return KINDS[settings.network.parts](
+        fold_norms(network),
         settings,
         fingerprint=fingerprint_of(folder),
         name=folder.name,
         calibration=calibration,
         device=device,
+        precision=precision,
     )
 
 
 def untrained_searcher(settings: ModelSettings, *, seed: int, device: str = "auto") -> NetworkSearcher:
     """A searcher with random weights drawn from ``seed``: the floor any training must rise above."""
+    model = untrained_model(settings, seed=seed, device=device)
+    if not isinstance(model, NetworkSearcher):
+        raise UsageError(f"a network of parts {model.parts!r} cannot search alone", hint="choose parts joint")
+    return model
+
+
+def untrained_model(settings: ModelSettings, *, seed: int, device: str = "auto") -> NetworkModel:
+    """As :func:`untrained_searcher`, for detectors and embedders too."""
     if settings.identities < 1:
         raise UsageError("a network needs at least one identity", hint="set identities")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build_network(settings)
     described = json.dumps([seed, settings.to_json()], sort_keys=True)
-    return NetworkSearcher(
+    return KINDS[settings.network.parts](
         network,
         settings,
         fingerprint=hashlib.sha256(described.encode()).hexdigest(),

@@ -43,10 +43,50 @@ def box_factors(before: Array, after: Array) -> Array:
 
 
 def normalised(images: Tensor, settings: InputSettings) -> Tensor:
-    """(b, 3, h, w) uint8 RGB to float32 with the settings' mean and deviation removed."""
+    """(b, 3, h, w) uint8 RGB to float32 with the settings' mean and deviation removed, in their order."""
     mean = torch.tensor(settings.mean, device=images.device).view(1, 3, 1, 1) * 255
     std = torch.tensor(settings.std, device=images.device).view(1, 3, 1, 1) * 255
-    return (images.float() - mean) / std
+    result = (images.float() - mean) / std
+    return result.flip(1) if settings.bgr else result
+
+
+def cut(
+    pixels: Array, box: Array, size: tuple[int, int], *, keep_aspect: bool = False, margin: float = 0.0
+) -> tuple[Array, Array]:
+    """(h, w, 3) uint8 crop of one box (4,), and where the box lies in it.
+
+    Args:
+        pixels: of the picture.
+        box: x1 y1 x2 y2, pixels of the picture.
+        size: (height, width) of the crop.
+        keep_aspect: cut a window of the crop's shape around the box; otherwise the box is
+            stretched to it. What lies outside the picture repeats its border.
+        margin: share of the box's height by which the window reaches beyond it above and
+            below, with ``keep_aspect`` only.
+    """
+    out_height, out_width = size
+    if keep_aspect:
+        height = max((box[3] - box[1]) * (1 + 2 * margin), (box[2] - box[0]) * 1.1 * out_height / out_width)
+        width = height * out_width / out_height
+    else:
+        height, width = box[3] - box[1], box[2] - box[0]
+    left, top = (box[0] + box[2] - width) / 2, (box[1] + box[3] - height) / 2
+    scale = np.array([out_width / width, out_height / height])
+    # cv2.warpAffine does not average over source pixels; shrink first where it must shrink much.
+    factor = min(1.0, 1.5 * float(scale.max()))
+    if factor < 0.75:
+        pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    else:
+        factor = 1.0
+    # OpenCV counts from pixel centres, boxes from the picture's edge: half a pixel on either side.
+    shrink = scale / factor
+    shift = 0.5 * shrink - 0.5 - np.array([left, top]) * scale
+    matrix = np.array([[shrink[0], 0, shift[0]], [0, shrink[1], shift[1]]], np.float64)
+    crop = cv2.warpAffine(
+        pixels, matrix, (out_width, out_height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    inside = (box - np.array([left, top, left, top])) * np.tile(scale, 2)
+    return crop, inside.astype(np.float32)
 
 
 def padded_batch(pictures: list[Array], multiple: int) -> tuple[Tensor, list[tuple[int, int]]]:

@@ -6,13 +6,19 @@ two-way softmax, and the choice of anchors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
+
+from personsearch.errors import UsageError
+from personsearch.model.sampling import within_ignored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +27,8 @@ class ProposalSettings:
 
     Attributes:
         channels: filters of the 3x3 layer.
-        anchor_sizes: square roots of the anchors' areas, in input pixels.
+        anchor_sizes: square roots of the anchors' areas, in input pixels; with a feature
+            pyramid one for each level, finest first.
         anchor_ratios: height over width.
         positive_iou, negative_iou: an anchor is a person above, background below.
         batch: anchors a picture in the loss, half of them people where there are enough.
@@ -77,16 +84,51 @@ class ProposalHead(nn.Module):
         return logits, offsets
 
 
-class Proposals(nn.Module):
-    """Where people may be: boxes for a trunk's map, and the two losses that teach it."""
+class _ScoredProposals(RegionProposalNetwork):  # type: ignore[misc]
+    """Torchvision's, whose boxes keep their score as a fifth column, and which knows ignored places."""
 
-    def __init__(self, inside: int, settings: ProposalSettings) -> None:
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """1 for people, 0 for background, -1 for anchors that are neither, and never sampled."""
+        labels, matched = super().assign_targets_to_anchors(anchors, targets)
+        for i, target in enumerate(targets):
+            if "ignored" in target:
+                hidden = (labels[i] == 0) & within_ignored(anchors[i], target["ignored"])
+                labels[i] = labels[i].masked_fill(hidden, -1)
+        return labels, matched
+
+    def filter_proposals(self, *arguments: Any) -> tuple[list[Tensor], list[Tensor]]:
+        boxes, scores = super().filter_proposals(*arguments)
+        return [torch.cat([b, s[:, None]], dim=1) for b, s in zip(boxes, scores, strict=True)], scores
+
+
+class Proposals(nn.Module):
+    """Where people may be: boxes for a trunk's map, and the two losses that teach it.
+
+    Args:
+        inside: channels of each map.
+        settings: sizes and thresholds.
+        levels: names of the maps that are read: one, or those of a feature pyramid.
+
+    Raises:
+        UsageError: there are several maps, but not one anchor size for each.
+    """
+
+    def __init__(self, inside: int, settings: ProposalSettings, levels: tuple[str, ...] = ("trunk",)) -> None:
         super().__init__()
-        self.settings = settings
-        generator = AnchorGenerator((settings.anchor_sizes,), (settings.anchor_ratios,))
-        self.network = RegionProposalNetwork(
+        self.settings, self.levels = settings, levels
+        sizes: tuple[tuple[float, ...], ...] = (settings.anchor_sizes,)
+        if len(levels) > 1:
+            sizes = tuple((size,) for size in settings.anchor_sizes)
+        if len(sizes) != len(levels):
+            raise UsageError(
+                f"a pyramid of {len(levels)} maps has {len(sizes)} anchor sizes", hint="give one for each map"
+            )
+        generator = AnchorGenerator(sizes, (settings.anchor_ratios,) * len(levels))
+        self.network = _ScoredProposals(
             generator,
-            ProposalHead(inside, settings.channels, settings.anchors),
+            ProposalHead(inside, settings.channels, generator.num_anchors_per_location()[0]),
             fg_iou_thresh=settings.positive_iou,
             bg_iou_thresh=settings.negative_iou,
             batch_size_per_image=settings.batch,
@@ -102,26 +144,44 @@ class Proposals(nn.Module):
         self,
         images: Tensor,
         sizes: list[tuple[int, int]],
-        feature_map: Tensor,
+        maps: dict[str, Tensor],
         boxes: list[Tensor] | None = None,
+        ignored: Sequence[Tensor | None] | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Proposed boxes of every picture, best first, and in training the losses.
 
         Args:
             images: (b, 3, h, w) the padded input, for its size.
             sizes: (height, width) of each picture without its padding.
-            feature_map: (b, c, h/s, w/s).
+            maps: of the trunk, (b, c, h/s, w/s) each; those of :attr:`levels` are read.
             boxes: per picture (n, 4) annotated people, in training.
+            ignored: per picture (m, 4) places whose anchors are no background, or None.
 
         Returns:
             Per picture (m, 4) detached boxes in input pixels; losses
             ``proposal_class`` and ``proposal_box`` (empty outside training).
         """
-        targets = None if boxes is None else [{"boxes": b} for b in boxes]
-        found, losses = self.network(ImageList(images, sizes), {"trunk": feature_map}, targets)
-        names = {"loss_objectness": "proposal_class", "loss_rpn_box_reg": "proposal_box"}
+        found, losses = self.scored(images, sizes, maps, boxes, ignored)
         # No gradient of the re-id part reaches the proposals' coordinates (paper, footnote 2).
-        return [b.detach() for b in found], {names[key]: value for key, value in losses.items()}
+        return [f[:, :4].detach().contiguous() for f in found], losses
+
+    def scored(
+        self,
+        images: Tensor,
+        sizes: list[tuple[int, int]],
+        maps: dict[str, Tensor],
+        boxes: list[Tensor] | None = None,
+        ignored: Sequence[Tensor | None] | None = None,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """As :meth:`forward`, each box with the probability that it shows a person: (m, 5)."""
+        targets = None if boxes is None else [{"boxes": b} for b in boxes]
+        for i, places in enumerate(ignored or ()):
+            if targets is not None and places is not None and len(places):
+                targets[i]["ignored"] = places
+        read = {name: maps[name] for name in self.levels}
+        found, losses = self.network(ImageList(images, sizes), read, targets)
+        names = {"loss_objectness": "proposal_class", "loss_rpn_box_reg": "proposal_box"}
+        return found, {names[key]: value for key, value in losses.items()}
 
 
 def person_anchors(low: float, high: float, count: int = 9, ratio: float = 2.4) -> ProposalSettings:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
+from torchvision.ops import box_area, box_iou
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,30 @@ class Rois(NamedTuple):
     targets: Tensor
 
 
+def within_ignored(boxes: Tensor, ignored: Tensor | None) -> Tensor:
+    """(n,) bool: at least half of the box's area lies in one of the ignored boxes (m, 4).
+
+    >>> boxes = torch.tensor([[0.0, 0, 10, 10], [4, 0, 14, 10], [6, 0, 16, 10]])
+    >>> within_ignored(boxes, torch.tensor([[0.0, 0, 9, 99]])).tolist()
+    [True, True, False]
+    """
+    if ignored is None or not len(ignored):
+        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
+    corner = torch.maximum(boxes[:, None, :2], ignored[None, :, :2])
+    far = torch.minimum(boxes[:, None, 2:], ignored[None, :, 2:])
+    shared = (far - corner).clamp_min(0).prod(dim=2)
+    half: Tensor = 2 * shared >= box_area(boxes)[:, None]
+    return half.any(dim=1)
+
+
 def sample_rois(
-    proposals: Tensor, truth: Tensor, people: Tensor, *, background: int, settings: RoiSettings
+    proposals: Tensor,
+    truth: Tensor,
+    people: Tensor,
+    *,
+    background: int,
+    settings: RoiSettings,
+    ignored: Tensor | None = None,
 ) -> Rois:
     """Draw a picture's training RoIs from its proposals and its annotated boxes.
 
@@ -56,6 +78,7 @@ def sample_rois(
         proposals: (p, 4). truth: (n, 4). people: (n,) identities or -1 (``UNLABELLED``).
         background: class of the background, C.
         settings: sizes and thresholds.
+        ignored: (m, 4) places whose candidates are no background, see :func:`within_ignored`.
     """
     candidates = torch.cat([truth, proposals]) if len(truth) else proposals
     if len(truth):
@@ -65,7 +88,8 @@ def sample_rois(
         owner = torch.zeros(len(candidates), dtype=torch.int64, device=candidates.device)
     low, high = settings.background_iou
     persons = (overlap >= settings.person_iou).nonzero().squeeze(1)
-    others = ((overlap >= low) & (overlap < high)).nonzero().squeeze(1)
+    free = ~within_ignored(candidates, ignored)
+    others = ((overlap >= low) & (overlap < high) & free).nonzero().squeeze(1)
     count = min(len(persons), round(settings.batch * settings.person_fraction))
     persons = persons[torch.randperm(len(persons), device=persons.device)[:count]]
     others = others[torch.randperm(len(others), device=others.device)[: settings.batch - count]]

@@ -7,11 +7,13 @@ network reads the map ``"trunk"``; RoI pooling reads those its settings name.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from personsearch.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,50 @@ class MapLayout:
     stride: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrunkSettings:
+    """Choices within a trunk; vgg16 and the compact ones know only ``frozen``, and the latter not even that.
+
+    Attributes:
+        norm: of ResNets and timm's models. ``"frozen"``: batch norm at ImageNet's statistics, for
+            a batch of two pictures has none worth the name; it wants ImageNet weights.
+            ``"group"``: group norm, for training from scratch (not timm's). ``"batch"``.
+        frozen: the first layers keep their first weights: conv1 and conv2 of vgg16, as in the
+            authors' code (the text does not say), stem and res2 of a ResNet.
+        pyramid: channels of a feature pyramid over the stages at 1/4 to 1/32; 0 for none.
+            Source: Lin et al., Feature Pyramid Networks (CVPR 2017).
+        timm: for trunk ``"timm"``, the name of its model.
+    """
+
+    norm: Literal["frozen", "group", "batch"] = "frozen"
+    frozen: bool = True
+    pyramid: int = 0
+    timm: str = ""
+
+
 class Trunk(nn.Module):
-    """What every trunk is: ``forward(images (b, 3, h, w)) -> {name: (b, c, h/s, w/s)}``."""
+    """What every trunk is: ``forward(images (b, 3, h, w)) -> {name: (b, c, h/s, w/s)}``.
+
+    Attributes:
+        layout: of each map.
+        levels: the maps that the proposals read.
+        pooled_levels: the maps of a pyramid that boxes are pooled from, finest first.
+    """
 
     layout: dict[str, MapLayout]
+    levels: tuple[str, ...] = ("trunk",)
+    pooled_levels: tuple[str, ...] = ()
+
+    def tail(self) -> tuple[nn.Module, int]:
+        """A stage of its own that continues the map ``"trunk"``, for a head; and its channels."""
+        raise UsageError(
+            f"{type(self).__name__} has no fifth stage to make a head of",
+            hint="choose resnet18 or resnet50, or body fc",
+        )
+
+    def learn_everything(self) -> None:
+        """Nothing stays as it is: what training from random weights wants."""
+        self.requires_grad_(True)
 
 
 class Vgg16Trunk(Trunk):

@@ -21,6 +21,11 @@ def model_card(
     loss: str = model.network.losses.identity
     if loss == "rss":
         loss += f", K = {min(model.network.losses.k, model.identities + 1)}"
+    weights = f"a moving average, decay {settings.average:g}" if settings.average else "of the last step"
+    if settings.validation.keep == "best":
+        weights = (
+            weights.replace("of the last step", "of one step") + ", the best by searches in a held-out part"
+        )
     probability = "from held-out training identities" if calibration is not None else "none"
     return f"""# Person search model ({model.trunk})
 
@@ -32,6 +37,7 @@ def model_card(
 | identity loss | {loss} |
 | steps | {settings.initial.steps} on crops, {settings.joint.steps} on scenes |
 | time of training | {clock(seconds)} |
+| weights | {weights} |
 | initial weights | {settings.pretrained} |
 | probabilities | {probability} |
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,62 +15,70 @@ from personsearch import images
 from personsearch.boxes import iou
 from personsearch.errors import DatasetError
 from personsearch.files import disk_errors, write_json
+from personsearch.model import inputs
 from personsearch.progress import Progress, silent
-from personsearch.training.augment import covered, mirrored_boxes, relit
+from personsearch.training.augment import Cover, drawn_cover, drawn_light, lit, mirrored_boxes
 from personsearch.training.order import chance, samples_of
 from personsearch.training.settings import AugmentSettings, CropSettings
 from personsearch.types import Array, Scene
+
+
+class PixelFile:
+    """(n, h, w, 3) uint8 pixels in a file, of which each process maps what it reads.
+
+    Args:
+        path: raw pixels, one crop after the other.
+        shape: of all of them.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.path, self.shape = path, shape
+        self._mapped: Array | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Path and shape: a loader process maps the file itself, and is not sent its gigabytes."""
+        return {"path": self.path, "shape": self.shape, "_mapped": None}
+
+    def _map(self) -> Array:
+        if self._mapped is None:
+            self._mapped = np.memmap(self.path, np.uint8, "r", shape=self.shape)
+        return self._mapped
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, row: Any) -> Array:
+        crops: Array = self._map()[row]
+        return crops
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self._map(), dtype=dtype, copy=copy)
 
 
 class CropStore(NamedTuple):
     """Crops on disk.
 
     Attributes:
-        pixels: (n, h, w, 3) uint8, memory-mapped.
+        pixels: (n, h, w, 3) uint8, read when asked for.
         boxes: (n, 4) float32 the person (or background box) inside its crop.
         labels: (n,) int64 identity, C for background.
     """
 
-    pixels: Array
+    pixels: PixelFile | Array
     boxes: Array
     labels: Array
 
 
 def cut(pixels: Array, box: Array, settings: CropSettings) -> tuple[Array, Array]:
-    """One stored crop of ``box``, and where the box lies in it.
-
-    With ``keep_aspect`` the window has the stored shape and reaches ``margin`` of the box's
-    height beyond it above and below; what lies outside the picture repeats its border.
-    """
-    out_height, out_width = settings.stored
-    if settings.keep_aspect:
-        height = max(
-            (box[3] - box[1]) * (1 + 2 * settings.margin), (box[2] - box[0]) * 1.1 * out_height / out_width
-        )
-        width = height * out_width / out_height
-    else:
-        height, width = box[3] - box[1], box[2] - box[0]
-    left, top = (box[0] + box[2] - width) / 2, (box[1] + box[3] - height) / 2
-    scale = np.array([out_width / width, out_height / height])
-    # cv2.warpAffine does not average over source pixels; shrink first where it must shrink much.
-    factor = min(1.0, 1.5 * float(scale.max()))
-    if factor < 0.75:
-        pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    else:
-        factor = 1.0
-    # OpenCV counts from pixel centres, boxes from the picture's edge: half a pixel on either side.
-    shrink = scale / factor
-    shift = 0.5 * shrink - 0.5 - np.array([left, top]) * scale
-    matrix = np.array([[shrink[0], 0, shift[0]], [0, shrink[1], shift[1]]], np.float64)
-    crop = cv2.warpAffine(
-        pixels, matrix, (out_width, out_height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    inside = (box - np.array([left, top, left, top])) * np.tile(scale, 2)
-    return crop, inside.astype(np.float32)
+    """One stored crop of ``box``, and where the box lies in it."""
+    return inputs.cut(pixels, box, settings.stored, keep_aspect=settings.keep_aspect, margin=settings.margin)
 
 
 def background_boxes(scene: Scene, size: tuple[int, int], count: int, rng: np.random.Generator) -> Array:
-    """(m, 4) boxes of people-like shape that overlap nobody by 0.3 or more; m may fall short of count."""
+    """(m, 4) boxes of people-like shape that overlap nobody by 0.3 or more; m may fall short of count.
+
+    Nor does 0.3 of a box lie in an ignored one: what is in there, nobody has said.
+    """
     width, height = size
     tries = 20 * count
     tall = rng.uniform(0.12, 0.8, tries) * height
@@ -79,6 +87,8 @@ def background_boxes(scene: Scene, size: tuple[int, int], count: int, rng: np.ra
     boxes = np.stack([left, top, left + wide, top + tall], axis=1).astype(np.float32)
     if len(scene):
         boxes = boxes[iou(boxes, scene.boxes).max(axis=1) < 0.3]
+    if np.any(scene.ignore):
+        boxes = boxes[covered_share(boxes, scene.boxes[scene.ignore]).max(axis=1) < 0.3]
     return boxes[:count]
 
 
@@ -92,7 +102,7 @@ def cut_crops(
     progress: Progress = silent,
 ) -> CropStore:
     """Cut every labelled person and as many background boxes; an earlier, finished cut is reused."""
-    if not any((scene.people >= 0).any() for scene in scenes):
+    if not any(len(_named(scene)) for scene in scenes):
         raise DatasetError(
             "no person in the training scenes has an identity", hint="check the annotation files"
         )
@@ -104,8 +114,30 @@ def cut_crops(
             write_json(index_file, {"boxes": boxes.tolist(), "labels": labels.tolist()})
     index = json.loads(index_file.read_text(encoding="utf-8"))
     shape = (len(index["labels"]), *settings.stored, 3)
-    pixels = np.memmap(pixel_file, np.uint8, "r", shape=shape)
-    return CropStore(pixels, np.array(index["boxes"], np.float32), np.array(index["labels"], np.int64))
+    return CropStore(
+        PixelFile(pixel_file, shape),
+        np.array(index["boxes"], np.float32),
+        np.array(index["labels"], np.int64),
+    )
+
+
+def _named(scene: Scene) -> Array:
+    """Rows of the people whom stage 1 learns: those with an identity that are not to be ignored."""
+    return np.flatnonzero((scene.people >= 0) & ~np.asarray(scene.ignore))
+
+
+def covered_share(boxes: Array, others: Array) -> Array:
+    """(n, m) share of each box's area that lies in each of ``others``.
+
+    >>> covered_share(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 9, 9]])).tolist()
+    [[0.5]]
+    """
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=2)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    result: Array = shared / np.maximum(areas, 1e-9)[:, None]
+    return result
 
 
 def _cut_to(
@@ -124,7 +156,7 @@ def _cut_to(
     labels: list[int] = []
     with path.open("wb") as file:
         for i, scene in enumerate(progress(scenes, "cutting crops", total=len(scenes))):
-            named = np.flatnonzero(scene.people >= 0)
+            named = _named(scene)
             if not len(named):
                 continue
             if scene.path is None:
@@ -150,6 +182,24 @@ class CropBatch(NamedTuple):
     labels: Array
 
 
+class _Variation(NamedTuple):
+    """What chance decided about one crop.
+
+    Attributes:
+        box: (4,) float32 inside the crop, as the network sees it.
+        flip: whether it is mirrored.
+        light: of :func:`lit`.
+        cover: of the stored crop, or None.
+        corner: (top, left) of the window, for crops that are stretched.
+    """
+
+    box: Array
+    flip: bool
+    light: Array | None
+    cover: Cover | None = None
+    corner: tuple[int, int] = (0, 0)
+
+
 class CropBatches:
     """Step -> batch of crops; a map-style data set for torch's loader, one item a step."""
 
@@ -171,6 +221,10 @@ class CropBatches:
         self.batch = batch
 
     def __getitem__(self, step: int) -> CropBatch:
+        return self.share(step, 0, 1)
+
+    def share(self, step: int, index: int, count: int) -> CropBatch:
+        """Every ``count``-th crop of the step's batch from ``index`` on, as the whole batch holds it."""
         rng = chance(self.seed, 1, step)
         wanted = self.batch - self.background
         rows = self.people[samples_of(step, count=len(self.people), batch=wanted, seed=self.seed, stage=1)]
@@ -178,32 +232,40 @@ class CropBatches:
             drawn = samples_of(step, count=len(self.empty), batch=self.background, seed=self.seed, stage=3)
             rows = np.concatenate([rows, self.empty[drawn]])
         size = self.settings.sizes[rng.integers(len(self.settings.sizes))]
-        crops, boxes = zip(*(self._vary(int(row), size, rng) for row in rows), strict=True)
-        return CropBatch(
-            np.stack(crops).transpose(0, 3, 1, 2), np.stack(boxes), self.store.labels[rows].copy()
-        )
+        varied = [self._drawn(int(row), size, rng) for row in rows]
+        rows, varied = rows[index::count], varied[index::count]
+        crops = [self._varied(int(row), size, v) for row, v in zip(rows, varied, strict=True)]
+        boxes = np.stack([v.box for v in varied])
+        return CropBatch(np.stack(crops).transpose(0, 3, 1, 2), boxes, self.store.labels[rows].copy())
 
-    def _vary(self, row: int, size: tuple[int, int], rng: np.random.Generator) -> tuple[Array, Array]:
-        """One crop at the step's size, shifted, mirrored, relit and sometimes covered."""
-        pixels, box = np.asarray(self.store.pixels[row]), self.store.boxes[row]
+    def _drawn(self, row: int, size: tuple[int, int], rng: np.random.Generator) -> _Variation:
+        """How one crop is to be shifted, mirrored, relit and perhaps covered."""
+        stored, box = self.settings.stored, self.store.boxes[row]
         if not self.settings.keep_aspect:
-            return self._window(pixels, size, rng)
-        if rng.random() < self.augment.erase:
-            pixels = covered(pixels, box, rng)
-        factor = size[0] / pixels.shape[0]
-        pixels = cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+            # The authors' variation: a random window of the network's size out of the stored crop.
+            corner = int(rng.integers(stored[0] - size[0] + 1)), int(rng.integers(stored[1] - size[1] + 1))
+            flip = bool(rng.random() < self.augment.flip)
+            whole = np.array([0, 0, size[1], size[0]], np.float32)
+            return _Variation(whole, flip, drawn_light(self.augment, rng), corner=corner)
+        cover = drawn_cover(box, stored, rng) if rng.random() < self.augment.erase else None
         # A detector's box is never exact: the embedding must not care.
         sides = np.tile(box[2:] - box[:2], 2)
-        box = (box + rng.uniform(-0.06, 0.06, 4) * sides).astype(np.float32) * np.float32(factor)
-        if rng.random() < self.augment.flip:
-            pixels, box = pixels[:, ::-1], mirrored_boxes(box[None], size[1])[0].astype(np.float32)
-        return relit(pixels, self.augment, rng), box
+        factor = np.float32(size[0] / stored[0])
+        reach = self.augment.jitter
+        box = (box + rng.uniform(-reach, reach, 4) * sides).astype(np.float32) * factor
+        flip = bool(rng.random() < self.augment.flip)
+        if flip:
+            box = mirrored_boxes(box[None], size[1])[0].astype(np.float32)
+        return _Variation(box, flip, drawn_light(self.augment, rng), cover)
 
-    def _window(self, pixels: Array, size: tuple[int, int], rng: np.random.Generator) -> tuple[Array, Array]:
-        """The authors' variation: a random window of the network's size out of the stored crop, mirrored."""
-        top = rng.integers(pixels.shape[0] - size[0] + 1)
-        left = rng.integers(pixels.shape[1] - size[1] + 1)
-        pixels = pixels[top : top + size[0], left : left + size[1]]
-        if rng.random() < self.augment.flip:
-            pixels = pixels[:, ::-1]
-        return relit(pixels, self.augment, rng), np.array([0, 0, size[1], size[0]], np.float32)
+    def _varied(self, row: int, size: tuple[int, int], varied: _Variation) -> Array:
+        """One crop's pixels at the step's size."""
+        pixels = np.asarray(self.store.pixels[row])
+        if self.settings.keep_aspect:
+            if varied.cover is not None:
+                pixels = varied.cover.over(pixels)
+            pixels = cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+        else:
+            top, left = varied.corner
+            pixels = pixels[top : top + size[0], left : left + size[1]]
+        return lit(pixels[:, ::-1] if varied.flip else pixels, varied.light)

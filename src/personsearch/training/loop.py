@@ -2,59 +2,49 @@
 
 from __future__ import annotations
 
-import io
-import json
+import logging
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from personsearch.errors import PersonSearchError
-from personsearch.files import disk_errors, write_bytes
-from personsearch.progress import Progress
-from personsearch.training.settings import Precision, StageSettings
+from personsearch.files import disk_errors
+from personsearch.progress import Progress, silent
+from personsearch.training.average import WeightAverage
+from personsearch.training.loader import Batches, make_loader, received
+from personsearch.training.log import Clock, Journal
+from personsearch.training.order import seed_of
+from personsearch.training.settings import Log, StageSettings
+from personsearch.training.state import STATE, save_state
+from personsearch.training.team import Team
+
+_log = logging.getLogger(__name__)
 
 
-class Batches(Protocol):
-    """A map-style data set whose item ``step`` is that step's whole batch."""
+class Milestones(Protocol):
+    """What is done after some steps of a stage: weights kept, searches tried."""
 
-    def __getitem__(self, step: int) -> Any:
-        """The batch of ``step``."""
+    def due(self, done: int) -> bool:
+        """Whether something is, after ``done`` steps."""
         ...
 
+    def reach(self, done: int, network: nn.Module) -> list[dict[str, Any]]:
+        """Do it; lines for the log."""
+        ...
 
-class _Slice(Dataset[Any]):
-    """Steps ``first..last`` of ``batches``, so that a loader can prefetch them."""
+    def state(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        ...
 
-    def __init__(self, batches: Batches, first: int, last: int) -> None:
-        self.batches, self.first, self.last = batches, first, last
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-    def __getitem__(self, index: int) -> Any:
-        return self.batches[self.first + index]
-
-
-def _first(items: list[Any]) -> Any:
-    """A loader's list of one item is the item: a step's batch is already whole."""
-    return items[0]
-
-
-def _calm(_: int) -> None:
-    """A loader process computes on one thread: the others belong to the network."""
-    import cv2
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +58,14 @@ class Stage:
         batches: its data.
         losses: (network, batch, device) -> losses by name.
         part: (batch, i, n) -> the i-th of n equal parts of a batch, for accumulation.
+        labelled: batch -> how many people in it have an identity.
         folder: of the run.
         seed: of the run.
-        workers: processes that prepare batches.
+        workers: processes that prepare batches. spawn: started afresh instead of by fork.
         save_seconds: between two saves.
+        logs: beside ``metrics.jsonl``.
+        average: decay of the moving average of the weights, 0 for none.
+        milestones: what is done after some steps.
     """
 
     name: str
@@ -80,25 +74,15 @@ class Stage:
     batches: Batches
     losses: Callable[[nn.Module, Any, torch.device], dict[str, Tensor]]
     part: Callable[[Any, int, int], Any]
+    labelled: Callable[[Any], int]
     folder: Path
     seed: int
-    workers: int
-    save_seconds: float
-
-
-def native_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bf16 in hardware (elsewhere it is emulated, and slower)."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
-
-
-def choose_precision(precision: Precision, device: torch.device) -> str:
-    """Accelerate's name of the precision: ``"no"`` (fp32) or ``"bf16"``."""
-    if precision == "auto":
-        return "bf16" if native_bf16(device) else "no"
-    return "bf16" if precision == "bf16" else "no"
+    workers: int = 0
+    spawn: bool = False
+    save_seconds: float = 30.0
+    logs: tuple[Log, ...] = ()
+    average: float = 0.0
+    milestones: Milestones | None = None
 
 
 def make_optimizer(network: nn.Module, settings: StageSettings) -> torch.optim.Optimizer:
@@ -124,183 +108,203 @@ def make_optimizer(network: nn.Module, settings: StageSettings) -> torch.optim.O
     return torch.optim.AdamW(described, lr=settings.rate)
 
 
-def save_state(path: Path, stage: int, step: int, network: nn.Module, optimizer: Any) -> None:
-    """Write where the run stands: stage, next step, weights, optimiser; whole or not at all."""
-    buffer = io.BytesIO()
-    state = {
-        "stage": stage,
-        "step": step,
-        "network": network.state_dict(),
-        "optimizer": None if optimizer is None else optimizer.state_dict(),
-    }
-    torch.save(state, buffer)
-    write_bytes(path, buffer.getvalue())
-
-
-def load_state(path: Path) -> dict[str, Any] | None:
-    """Where the run stands, or None at its beginning."""
-    if not path.exists():
-        return None
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds, an UnpicklingError among them
-        raise PersonSearchError(
-            f"{path} cannot be read", hint="delete the run folder to start again from the beginning"
-        ) from error
-    return state
-
-
-def _loader(stage: Stage, first: int) -> DataLoader[Any]:
-    return DataLoader(
-        _Slice(stage.batches, first, stage.settings.steps),
-        batch_size=1,
-        collate_fn=_first,
-        num_workers=stage.workers,
-        prefetch_factor=4 if stage.workers else None,
-        worker_init_fn=_calm if stage.workers else None,
-    )
-
-
 def run_stage(
     stage: Stage,
     network: nn.Module,
-    accelerator: Accelerator,
+    team: Team,
     state: dict[str, Any] | None,
     progress: Progress,
 ) -> None:
     """Descend from the state's step (or the first) to the stage's last, saving on the way.
 
     Every draw of a step comes from (seed, stage, step), so that a resumed run repeats the
-    uninterrupted one; a kill or Ctrl-C loses what came after the last save, and no more.
+    uninterrupted one; a kill or Ctrl-C loses what came after the last save, and no more. Where the
+    stage has an average of its weights, the network ends with it.
     """
-    optimizer = make_optimizer(network, stage.settings)
-    first = 0
-    if state is not None and state["stage"] == stage.number and state["optimizer"] is not None:
-        optimizer.load_state_dict(state["optimizer"])
-        first = int(state["step"])
-    prepared, optimizer = accelerator.prepare(network, optimizer)
-    prepared.train()
-    if stage.settings.freeze_head_norms:
-        for name, module in network.named_modules():
-            if name.startswith("head.") and isinstance(module, nn.BatchNorm1d):
-                module.eval()
-    path = stage.folder / "state.pt"
-    clock = _Clock(stage.save_seconds)
-    log = stage.folder / "metrics.jsonl"
-    _forget_after(log, stage.number, first)
-    with disk_errors(stage.folder), log.open("a", encoding="utf-8") as lines:
+    descent = Descent(stage, network, team, state)
+    steps, first = stage.settings.steps, descent.first
+    journal = None
+    with disk_errors(stage.folder):
+        try:
+            if team.leads:
+                journal = Journal(stage.folder, stage.logs, stage.number, first)
+            descent.begin(journal)
+            batches = iter(
+                make_loader(
+                    stage.batches, range(first, steps), team, workers=stage.workers, spawn=stage.spawn
+                )
+            )
+            shown = progress if team.leads else silent
+            for step in shown(range(first, steps), stage.name, total=steps, done=first):
+                descent.do(step, batches)
+                descent.note(step, journal)
+            if journal is not None:
+                journal.keep()
+        finally:
+            if journal is not None:
+                journal.close()
+    descent.end()
+
+
+class Descent:
+    """One stage under way: network, optimiser, average, and what the log will say next.
+
+    Args:
+        stage, network, team: with whom.
+        state: where to go on; None, or one of another stage, begins.
+    """
+
+    def __init__(self, stage: Stage, network: nn.Module, team: Team, state: dict[str, Any] | None) -> None:
+        self.stage, self.network, self.team = stage, network.to(team.device), team
+        self.parts = stage.settings.parts(team.count)
+        optimizer = make_optimizer(network, stage.settings)
+        self.first = 0
+        resumed = state is not None and state["stage"] == stage.number and state["optimizer"] is not None
+        going_on: dict[str, Any] = state if resumed and state is not None else {}
+        if going_on:
+            optimizer.load_state_dict(going_on["optimizer"])
+            self.first = int(going_on["step"])
+        if team.accelerator.scaler is not None:
+            # Or it would unscale the gradients once more, for the last stage's optimiser.
+            team.accelerator.free_memory()
+        self.optimizer: Any = team.accelerator.prepare(optimizer)
+        self.average = WeightAverage(network, stage.average) if stage.average else None
+        if self.average is not None and going_on:
+            self.average.restore(going_on["average"])
+        if stage.milestones is not None and going_on:
+            stage.milestones.restore(going_on.get("milestones", {}))
+        if team.accelerator.scaler is not None and going_on:
+            team.accelerator.scaler.load_state_dict(going_on["scaler"])
+        self.clock = Clock(
+            stage.number,
+            stage.settings,
+            stage.save_seconds,
+            going_on.get("losses", ()),
+            going_on.get("nameless", 0),
+        )
+        self._learn()
+
+    def _learn(self) -> None:
+        """Training mode, but for the norms that are to stay as stage 1 left them."""
+        self.network.train()
+        if self.stage.settings.freeze_head_norms:
+            for name, module in self.network.named_modules():
+                if name.startswith("head.") and isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    def begin(self, journal: Journal | None) -> None:
+        """Milestones before the first step."""
+        if self.first == 0:
+            self._reach(0, journal)
+
+    def do(self, step: int, batches: Iterator[tuple[Any, float]]) -> None:
+        """One step on the next batch."""
         waiting = time.perf_counter()
-        batches = iter(_loader(stage, first))
-        steps = range(first, stage.settings.steps)
-        for step in progress(steps, stage.name, total=stage.settings.steps, done=first):
-            batch = next(batches)
-            clock.waited += time.perf_counter() - waiting
-            clock.losses.append(_step(stage, step, batch, prepared, optimizer, accelerator))
-            if clock.due(step, stage.settings.steps):
-                lines.write(json.dumps(clock.line(stage, step)) + "\n")
-                lines.flush()
-            if clock.save_due():
-                save_state(path, stage.number, step + 1, network, optimizer)
-            waiting = time.perf_counter()
-    save_state(path, stage.number + 1, 0, network, None)
+        batch, seconds = next(batches)
+        batch = received(batch)
+        self.clock.waited += time.perf_counter() - waiting
+        self.clock.loaders += seconds
+        losses, labelled = descend(self, step, batch)
+        self.clock.losses.append(losses)
+        if not labelled:
+            self._nobody(step)
+        if self.average is not None:
+            self.average.step(self.network)
+
+    def _nobody(self, step: int) -> None:
+        """A step whose pictures show nobody with an identity: its identity loss is 0, not NaN."""
+        if not self.clock.nameless and self.team.leads:
+            _log.info("%s: nobody in the batch of step %d has an identity", self.stage.name, step)
+        self.clock.nameless += 1
+
+    def note(self, step: int, journal: Journal | None) -> None:
+        """Write the log's line, reach milestones and save, where they are due."""
+        if self.clock.due(step):
+            line = self.clock.line(step)
+            if journal is not None:
+                journal.write(line)
+        reached = self._reach(step + 1, journal)
+        if journal is not None and (reached or self.clock.save_due()):
+            journal.keep()
+            self.save(step + 1)
+
+    def _reach(self, done: int, journal: Journal | None) -> bool:
+        milestones = self.stage.milestones
+        if milestones is None or not milestones.due(done):
+            return False
+
+        def reach() -> None:
+            if self.average is None:
+                lines = milestones.reach(done, self.network)
+            else:
+                with self.average.inside(self.network):
+                    lines = milestones.reach(done, self.network)
+            for line in lines:
+                if journal is not None:
+                    journal.write({"stage": self.stage.number, "step": done - 1, **line})
+
+        self.team.led(reach)
+        self._learn()
+        return True
+
+    def save(self, done: int) -> None:
+        """Write where the stage stands after ``done`` steps."""
+        more: dict[str, Any] = {"losses": self.clock.losses, "nameless": self.clock.nameless}
+        if self.average is not None:
+            more["average"] = self.average.state()
+        if self.stage.milestones is not None:
+            more["milestones"] = self.stage.milestones.state()
+        if self.team.accelerator.scaler is not None:
+            more["scaler"] = self.team.accelerator.scaler.state_dict()
+        save_state(self.stage.folder / STATE, self.stage.number, done, self.network, self.optimizer, **more)
+        self.clock.has_saved()
+
+    def end(self) -> None:
+        """The stage is over: its weights (the average, where there is one) begin the next."""
+        if self.average is not None:
+            self.network.load_state_dict(self.average.values)
+        milestones = self.stage.milestones
+        more = {} if milestones is None else {"milestones": milestones.state()}
+        path, number = self.stage.folder / STATE, self.stage.number + 1
+        self.team.led(lambda: save_state(path, number, 0, self.network, None, **more))
 
 
-def _step(
-    stage: Stage, step: int, batch: Any, network: nn.Module, optimizer: Any, accelerator: Accelerator
-) -> dict[str, float]:
-    """One optimiser step; its losses by name."""
-    torch.manual_seed((stage.seed * 4 + stage.number) * 1_000_003 + step)
+def descend(descent: Descent, step: int, batch: Any) -> tuple[dict[str, float], int]:
+    """One optimiser step: its losses by name, and how many people of the batch have an identity."""
+    stage, network, team = descent.stage, descent.network, descent.team
+    accelerator, optimizer = team.accelerator, descent.optimizer
     rate = stage.settings.rate_at(step)
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
     optimizer.zero_grad()
-    parts = stage.settings.accumulate
-    means: dict[str, float] = {}
-    for i in range(parts):
+    own = descent.parts // team.count
+    names: list[str] = []
+    rows: list[Tensor] = []
+    for i in range(own):
+        torch.manual_seed(seed_of(stage.seed, stage.number, step, team.index + i * team.count))
         with accelerator.autocast():
-            losses = stage.losses(network, stage.part(batch, i, parts), accelerator.device)
-        total = torch.stack([value.float() for value in losses.values()]).sum() / parts
-        if not math.isfinite(total.item()):
-            shown = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
-            raise PersonSearchError(
-                f"{stage.name}: the loss is not finite at step {step} ({shown})",
-                hint="lower the learning rate; the last saved state is kept",
-            )
-        accelerator.backward(total)
-        for name, value in losses.items():
-            means[name] = means.get(name, 0.0) + value.item() / parts
+            losses = stage.losses(network, stage.part(batch, i, own), team.device)
+        each = torch.stack([value.float() for value in losses.values()])
+        accelerator.backward(each.sum() / descent.parts)
+        names = list(losses)
+        rows.append(each.detach())
+    # One wait for the device a step, here: what the losses were is known when all is under way.
+    values = (torch.stack(rows).cpu().double() / descent.parts).sum(dim=0)
+    values = torch.cat([values, values.new_tensor([stage.labelled(batch)])])
+    *means, labelled = team.sum_gradients(network, values).tolist()
+    if not math.isfinite(sum(means)):
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in zip(names, means, strict=True))
+        raise _lost(stage, step, "loss", shown)
     if stage.settings.clip:
-        accelerator.clip_grad_norm_(network.parameters(), stage.settings.clip)
+        norm = accelerator.clip_grad_norm_(network.parameters(), stage.settings.clip)
+        if accelerator.scaler is None and not math.isfinite(float(norm)):
+            raise _lost(stage, step, "gradient", f"norm {float(norm):.3g}")
     optimizer.step()
-    return means
+    return dict(zip(names, means, strict=True)), int(labelled)
 
 
-def _forget_after(log: Path, stage: int, step: int) -> None:
-    """Drop the log's lines of steps that a resumed run will do again."""
-    if not log.exists():
-        return
-    kept = []
-    for line in log.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:  # the line that a kill cut short
-            continue
-        if (entry["stage"], entry["step"]) < (stage, step):
-            kept.append(line)
-    write_bytes(log, "".join(f"{line}\n" for line in kept).encode())
-
-
-class _Clock:
-    """When to log and save, and what the log says."""
-
-    def __init__(self, save_seconds: float) -> None:
-        self.save_seconds = save_seconds
-        self.saved = self.logged = time.perf_counter()
-        self.processor = time.process_time()
-        self.waited = 0.0
-        self.losses: list[dict[str, float]] = []
-
-    def due(self, step: int, steps: int) -> bool:
-        """Whether the log wants a line: every 20 steps of the stage, and at its end.
-
-        Counted from the stage's beginning, so that a resumed run's log has the same lines.
-        """
-        return (step + 1) % 20 == 0 or step + 1 == steps
-
-    def save_due(self) -> bool:
-        """Whether the state is to be saved."""
-        if time.perf_counter() - self.saved < self.save_seconds:
-            return False
-        self.saved = time.perf_counter()
-        return True
-
-    def line(self, stage: Stage, step: int) -> dict[str, Any]:
-        """Mean losses since the last line, speed, and how long the network waited for data."""
-        now, processor = time.perf_counter(), time.process_time()
-        names = self.losses[0].keys()
-        means = {name: round(sum(v[name] for v in self.losses) / len(self.losses), 5) for name in names}
-        elapsed = now - self.logged
-        line = {
-            "stage": stage.number,
-            "step": step,
-            "rate": stage.settings.rate_at(step),
-            "loss": round(sum(means.values()), 5),
-            **means,
-            "samples_per_s": round(len(self.losses) * stage.settings.batch / elapsed, 2),
-            "wait_share": round(self.waited / elapsed, 4),
-            "seconds": round(elapsed, 3),
-            "processor_seconds": round(processor - self.processor, 3),
-        }
-        self.logged, self.processor, self.waited, self.losses = now, processor, 0.0, []
-        return line
-
-
-def environment(accelerator: Accelerator) -> dict[str, Any]:
-    """What the run ran on, for the run folder."""
-    return {
-        "torch": torch.__version__,
-        "device": str(accelerator.device),
-        "precision": accelerator.mixed_precision,
-        "threads": torch.get_num_threads(),
-        "processors": os.cpu_count(),
-    }
+def _lost(stage: Stage, step: int, what: str, shown: str) -> PersonSearchError:
+    return PersonSearchError(
+        f"{stage.name}: the {what} is not finite at step {step} ({shown})",
+        hint="lower the learning rate; the last saved state is kept",
+    )

@@ -7,9 +7,17 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
+from personsearch.errors import UsageError
 from personsearch.model.presets import ModelSettings
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Log = Literal["csv", "tensorboard"]
+Norms = Literal["own", "synchronised"]
+
+FREE = ("workers", "spawn", "save_seconds", "logs")
+"""Settings of how fast a run is and what it says, not of what it computes: they may change under way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +58,26 @@ class StageSettings:
     def __post_init__(self) -> None:
         if self.accumulate < 1 or self.batch % self.accumulate:
             raise ValueError(f"a batch of {self.batch} has no {self.accumulate} equal parts")
+
+    def parts(self, processes: int) -> int:
+        """Passes that a step's batch is split into over all processes: at least ``accumulate``.
+
+        A process takes every ``processes``-th part. Two processes compute what one computes that
+        accumulates twice.
+
+        Raises:
+            UsageError: the batch has no that many equal parts.
+
+        >>> StageSettings(steps=1, batch=12, accumulate=3).parts(2)
+        4
+        """
+        parts = processes * -(-self.accumulate // processes)
+        if self.batch % parts:
+            raise UsageError(
+                f"a batch of {self.batch} has no {parts} equal parts for {processes} processes",
+                hint="choose another batch or number of processes",
+            )
+        return parts
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0.
@@ -101,6 +129,9 @@ class AugmentSettings:
         gamma: largest change of the exponent.
         erase: chance that a block of a crop is covered, as by a passer-by; for crops that
             ``keep_aspect`` only.
+        cover: chance that a block of a person in a scene is covered.
+        jitter: largest shift of a crop's box sides, as a share of its sides; for crops that
+            ``keep_aspect`` only.
     """
 
     flip: float = 0.5
@@ -109,6 +140,31 @@ class AugmentSettings:
     cast: float = 0.0
     gamma: float = 0.0
     erase: float = 0.0
+    cover: float = 0.0
+    jitter: float = 0.06
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSettings:
+    """Searching a held-out part of the training data while stage 2 descends.
+
+    Attributes:
+        every: steps between two validations; 0: never, and nothing is held out for them.
+        identities: people looked for, at most: they lose their names in training, and
+            every picture of theirs leaves it.
+        pictures: at most so many pictures leave training.
+        keep: the run's model: the ``"last"`` weights, or the ``"best"`` by mAP. The other
+            is not lost: ``best/`` is a model folder of its own.
+    """
+
+    every: int = 0
+    identities: int = 30
+    pictures: int = 150
+    keep: Literal["last", "best"] = "last"
+
+    def __post_init__(self) -> None:
+        if self.keep == "best" and not self.every:
+            raise UsageError("without validation there is no best model", hint="set how often to validate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +177,24 @@ class TrainingSettings:
         initial: stage 1, the initial point. joint: stage 2.
         validation_identities: training identities that lose their names and serve to
             calibrate probabilities: people whom no identity loss ever saw.
+        validation: by searches in a held-out part, while stage 2 descends.
         seed: of weights, order and every draw.
-        precision: ``"bf16"``, ``"fp32"``, or ``"auto"``: bf16 where the device computes it natively.
-        workers: processes that prepare pictures.
+        precision: ``"bf16"``, ``"fp16"`` (CUDA only), ``"fp32"``, or ``"auto"``: bf16 where the
+            device computes it natively.
+        like_shapes: scenes of one batch have like shapes, so that they pad each other less.
+        norms: batch norms see each process's ``"own"`` share of a batch, or, ``"synchronised"``,
+            all of it.
+        average: decay of a moving average of the weights over stage 2; 0 for none. Where there
+            is one, it is what validation, snapshots and the finished model hold.
+        checkpointing: the trunk's blocks are computed again for the gradient instead of kept:
+            less memory, about a third more time in the trunk.
+        compiled: the trunk is compiled by ``torch.compile`` (wants a C++ compiler on CPUs).
+        initial_from: another run's folder, whose stage 1 takes the place of this run's.
+        snapshots: steps of stage 2 after which the weights are kept (0: before the first).
+        workers: processes that prepare pictures, beside each training process.
+        spawn: start them afresh instead of by fork (which only Linux does).
         save_seconds: how much work a kill may lose.
+        logs: beside ``metrics.jsonl``.
         pretrained: ``"imagenet"`` loads a trunk's ImageNet weights, or says that it cannot.
     """
 
@@ -134,12 +204,49 @@ class TrainingSettings:
     initial: StageSettings
     joint: StageSettings
     validation_identities: int = 0
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
     seed: int = 0
     precision: Precision = "auto"
+    like_shapes: bool = False
+    norms: Norms = "own"
+    average: float = 0.0
+    checkpointing: bool = False
+    compiled: bool = False
+    initial_from: str | None = None
+    snapshots: tuple[int, ...] = ()
     workers: int = 1
+    spawn: bool = False
     save_seconds: float = 30.0
+    logs: tuple[Log, ...] = ()
     pretrained: Literal["none", "imagenet"] = "none"
+
+    def contradiction(self) -> str:
+        """Why these settings cannot be meant; empty when they can."""
+        if self.initial_from is not None and self.initial.steps:
+            return "another run's initial point takes the place of stage 1, which must have 0 steps"
+        if not 0 <= self.average < 1:
+            return f"the decay of averaged weights lies in [0, 1), not at {self.average}"
+        late = [step for step in self.snapshots if not 0 <= step <= self.joint.steps]
+        if late:
+            return f"there is no step {late[0]} to keep: stage 2 has {self.joint.steps}"
+        parts = self.model.network.parts
+        if parts == "embedder" and (self.joint.steps or self.validation.every or self.snapshots):
+            return "an embedder alone learns from crops: stage 2 must have 0 steps, snapshots and validations"
+        if parts == "detector" and (self.initial.steps or self.initial_from or self.validation.every):
+            return "a detector alone learns from scenes: it has no stage 1 and searches for nobody"
+        if not self.initial.steps and not self.joint.steps:
+            return "both stages have 0 steps"
+        return self.model.network.contradiction()
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return dataclasses.asdict(self)
+
+
+def settings_from_json(values: dict[str, Any]) -> TrainingSettings:
+    """What :meth:`TrainingSettings.to_json` wrote; what an older version did not write is at its default.
+
+    Raises:
+        ValueError: these are no settings (pydantic's ``ValidationError`` is one).
+    """
+    return TypeAdapter(TrainingSettings).validate_python(values)

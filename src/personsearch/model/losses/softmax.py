@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,6 +23,11 @@ def divisor(labels: Tensor, normaliser: Normaliser) -> int:
     return max(count, 1)
 
 
+def widened(scores: Tensor) -> Tensor:
+    """Scores in at least float32: a softmax over thousands of bfloat16 numbers is none."""
+    return scores if scores.dtype == torch.float64 else scores.float()
+
+
 def softmax_loss(logits: Tensor, labels: Tensor, *, normaliser: Normaliser = "valid") -> Tensor:
     """Mean of ``-log softmax(logits)[label]`` over labelled rows.
 
@@ -35,9 +41,8 @@ def softmax_loss(logits: Tensor, labels: Tensor, *, normaliser: Normaliser = "va
 
     Source: Xiao et al. 2016, equation (1).
 
-    >>> import torch
     >>> round(float(softmax_loss(torch.zeros(2, 4), torch.tensor([0, -1]))), 4)  # log 4
     1.3863
     """
-    total = functional.cross_entropy(logits.float(), labels, ignore_index=-1, reduction="sum")
+    total = functional.cross_entropy(widened(logits), labels, ignore_index=-1, reduction="sum")
     return total / divisor(labels, normaliser)

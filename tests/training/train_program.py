@@ -1,0 +1,29 @@
+"""Training in processes of their own: run as files by the tests that kill it, or start several at once."""
+
+from __future__ import annotations
+
+import os
+
+from personsearch.training.train import train
+
+
+def killed(scenes, out, settings, pipe) -> None:
+    """Train, and tell a pipe of every item."""
+
+    def told(items, label, *, total=None, done=0):
+        for item in items:
+            pipe.send((label, done))
+            yield item
+
+    train(scenes, out, settings, device="cpu", progress=told)
+
+
+def together(scenes, out, settings, rank: int, count: int, port: int) -> None:
+    """Train as one of several, as torchrun would start them."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(count))
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    train(scenes, out, settings, device="cpu")
+
+
+if __name__ in ("killed", "together"):
+    globals()[__name__](*job)  # type: ignore[name-defined]  # noqa: F821
