@@ -86,8 +86,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {name for name in names if not name.startswith("personsearch-")} == expected
     assert {
         "personsearch/py.typed",
+        "personsearch/report/macros.html.j2",
         "personsearch/report/page.html.j2",
         "personsearch/report/page.css",
+        "personsearch/report/ranklists.html.j2",
+        "personsearch/report/ranklists.css",
     } <= expected
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "Requires-Python: >=3.11" in metadata
@@ -110,11 +113,13 @@ import numpy as np
 import personsearch
 from personsearch.api import PersonSearch
 from personsearch.report.html import search_page
+from personsearch.report.ranklists import ranklist_page
 from personsearch.types import Picture, Query, SearchResult
 result = SearchResult(query=Query("q", [0, 0, 9, 9]), hits=(), gallery="g", model="m", similarity="cosine",
                       pictures=0, people=0)
 page = search_page(result, Picture(np.zeros((9, 9, 3), np.uint8), "q"), lambda name: None)
-assert page.lstrip().lower().startswith("<!doctype html")
+for text in (page, ranklist_page([], lambda name: None)):
+    assert text.startswith("<!doctype html"), text[:50]
 print(Path(personsearch.__file__).parent)
 """
 

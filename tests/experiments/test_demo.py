@@ -163,8 +163,8 @@ def test_the_verbs_work_on_its_parts(made: Made, capsys: pytest.CaptureFixture[s
 
     base = ("evaluate", "--model", model, "--dataset", "synthetic", "--root", data, "--out", str(tmp_path))
     scored = answer(*base, "--gallery-size", "6")
-    assert scored["schema"] == "personsearch.evaluate/1"
-    assert set(scored) >= {"protocol", "queries", "mAP", "top-1", "top-5", "top-10", "detection", "rules"}
+    assert scored["schema"] == "personsearch.evaluate/2"
+    assert set(scored) >= {"protocol", "queries", "mAP", "top1", "top5", "top10", "detection", "rules"}
     assert answer(*base, "--gallery-size", "10")["features"] == scored["features"]  # looked at once
     annotated = answer(*base, "--gallery-size", "6", "--boxes", "annotated")
     assert annotated["detection"]["recall"] == 1  # type: ignore[index]

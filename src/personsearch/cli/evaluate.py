@@ -1,109 +1,65 @@
-"""``personsearch evaluate``: how good is a model, by the benchmark's own protocol."""
+"""``personsearch evaluate``: how good is a method, by the benchmarks' own protocols."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-
-from personsearch.cli.options import (
-    DatasetName,
-    DatasetOption,
-    DeviceOption,
-    FormatOption,
-    JsonOption,
-    ModelOption,
-    ProgressKind,
-    ProgressOption,
-    RootOption,
-)
-from personsearch.cli.output import Answer, Printer, chosen
-
-
-class BoxSource(StrEnum):
-    """Whose boxes are described."""
-
-    DETECTED = "detected"
-    ANNOTATED = "annotated"
-
-
-class SubsetName(StrEnum):
-    """The searches for people who are hard to see."""
-
-    OCCLUSION = "occlusion"
-    LOW_RESOLUTION = "low-resolution"
-
-
-GallerySizeOption = Annotated[
-    int, typer.Option("--gallery-size", min=1, help="Pictures a query is looked for in.")
-]
-SubsetOption = Annotated[
-    SubsetName | None,
-    typer.Option("--subset", help="Instead of a gallery size: the hard searches.", show_default=False),
-]
-BoxesOption = Annotated[
-    BoxSource, typer.Option("--boxes", help="annotated: an upper bound in which nobody is missed.")
-]
-OutOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--out", "-o", help="Folder of features and figures; default: in the model's.", show_default=False
-    ),
-]
+from personsearch.cli import evaluate_options as words
+from personsearch.cli.evaluate_asked import Asked
+from personsearch.cli.options import DeviceOption, FormatOption, JsonOption, ProgressKind, ProgressOption
 
 
 def evaluate(
-    model: ModelOption,
-    root: RootOption,
-    dataset: DatasetOption = DatasetName.CUHK_SYSU,
-    gallery_size: GallerySizeOption = 100,
-    subset: SubsetOption = None,
-    boxes: BoxesOption = BoxSource.DETECTED,
-    out: OutOption = None,
+    features: words.FeaturesOption = None,
+    model: words.ModelOption = None,
+    dataset: words.DatasetOption = None,
+    root: words.RootOption = None,
+    gallery_size: words.GallerySizeOption = None,
+    all_sizes: words.AllSizesOption = False,
+    cameras: words.CamerasOption = words.CamerasName.ALL,
+    subset: words.SubsetOption = None,
+    limit_queries: words.LimitOption = None,
+    query_box: words.QueryBoxOption = words.BoxSource.ANNOTATED,
+    boxes: words.BoxesOption = words.BoxSource.DETECTED,
+    det_threshold: words.ThresholdOption = 0.5,
+    match_iou: words.MatchOption = words.MatchName.SIZE_ADAPTIVE,
+    repeated: words.RepeatedOption = words.RepeatedName.TWICE,
+    policy: words.PolicyOption = words.PolicyName.OFFICIAL,
+    ap: words.ApOption = words.ApName.STEP,
+    junk: words.JunkOption = words.JunkName.FIELD,
+    junk_overlap: words.JunkOverlapOption = None,
+    box_sides: words.SidesOption = words.SidesName.CONTINUOUS,
+    context_matching: words.ContextOption = None,
+    k_reciprocal: words.KReciprocalOption = None,
+    detection: words.DetectionOption = False,
+    iou: words.IouOption = None,
+    labelled_only: words.LabelledOption = False,
+    min_height: words.HeightOption = None,
+    coco: words.CocoOption = False,
+    compare: words.CompareOption = None,
+    failures: words.FailuresOption = False,
+    open_set: words.OpenSetOption = False,
+    reliability: words.ReliabilityOption = False,
+    report: words.ReportOption = None,
+    features_out: words.FeaturesOutOption = None,
+    out: words.OutOption = None,
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
     progress: ProgressOption = ProgressKind.AUTO,
 ) -> None:
-    """Score a model by the protocol of its benchmark: mAP and top-1/5/10, with 95 % intervals.
+    """Score a model, or any method's features file: mAP and top-1/5/10, with 95 % intervals.
 
-    Every test picture is looked at once; what was seen is kept in a features file and used again
-    for other gallery sizes. Intervals come from drawing the queries again: they say how much
-    other queries would change a number, not another training.
+    The defaults are the field's; docs/evaluation.md defines every number and the layout of the file.
+    Intervals say how much other queries would change a number, not another training.
 
     \b
     Examples:
-      personsearch evaluate --model model --dataset synthetic --root data --gallery-size 50
-      personsearch evaluate --model run --dataset cuhk-sysu --root CUHK-SYSU --subset occlusion
-      personsearch evaluate --model model --dataset synthetic --root data --boxes annotated --json
+      personsearch evaluate --features method.npz --all-sizes
+      personsearch evaluate --model run --dataset prw --root PRW --cameras other
+      personsearch evaluate --features new.npz --compare old.npz --failures
+      personsearch evaluate --features method.npz --open-set --report page.html
+      personsearch evaluate --features method.npz --detection --labelled-only
     """
-    from personsearch.datasets.open import open_dataset
-    from personsearch.experiments.benchmark import Protocol, benchmark_record, benchmark_rows, run_benchmark
-    from personsearch.files import write_json
-    from personsearch.model.checkpoint import load_searcher
-    from personsearch.progress import console
+    asked = Asked(**locals())
+    from personsearch.cli.evaluate_run import run_evaluation
 
-    printer = Printer(chosen(form, as_json))
-    data = open_dataset(dataset, root)
-    searcher = load_searcher(model, device)
-    protocol = Protocol(
-        gallery_size=gallery_size, subset=None if subset is None else subset.value, boxes=boxes.value
-    )
-    folder = out if out is not None else model / "evaluation"
-    result = run_benchmark(searcher, data, protocol, folder, progress=console(progress))
-    record: dict[str, Any] = {
-        "schema": "personsearch.evaluate/1",
-        "model": searcher.fingerprint,
-        "dataset": data.name,
-        **benchmark_record(result),
-    }
-    which = f"gallery-{gallery_size}" if subset is None else str(subset)
-    file = folder / f"scores-{data.name}-{which}-{boxes}-{searcher.fingerprint[:12]}.json"
-    write_json(file, record)
-    before = [
-        f"protocol {result.search.protocol}, {boxes} boxes: {len(result.search.ap)} queries, "
-        f"{result.pictures} test pictures"
-    ]
-    printer(Answer(record=record, rows=benchmark_rows(result), before=before, after=[f"figures  {file}"]))
+    run_evaluation(asked)

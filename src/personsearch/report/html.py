@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from personsearch import __version__
@@ -148,7 +148,7 @@ def search_page(
     style = _style({view.shape: view.ratio for view in [*queried, *views]})
     rows = [_row(figure) for figure in options.figures]
     return (
-        _template().render(
+        template("page.html.j2").render(
             title=printable(options.title),
             version=__version__,
             style=Markup(style),  # our own file and our own numbers: no foreign text gets here
@@ -288,12 +288,13 @@ def _row(figure: Figure) -> _Row:
     interval, ends = "", None
     if figure.low is not None and figure.high is not None:
         interval = f"{figure.low:.3f} – {figure.high:.3f}"
-        ends = (_hundredths(figure.low), _hundredths(figure.high))
-    bar = _hundredths(figure.value)
+        ends = (hundredths(figure.low), hundredths(figure.high))
+    bar = hundredths(figure.value)
     return _Row(name=name, note=note, text=f"{figure.value:.3f}", interval=interval, bar=bar, ends=ends)
 
 
-def _hundredths(share: float) -> float:
+def hundredths(share: float) -> float:
+    """A share as a length of the bar of 100; 0 where there is none."""
     return round(100 * min(max(share, 0.0), 1.0), 2) if share == share else 0.0
 
 
@@ -314,7 +315,9 @@ def _style(ratios: Mapping[str, int]) -> str:
     return "\n" + sheet + "\n".join(rules) + "\n"
 
 
-def _template() -> Template:
-    """The page's template; everything that is put into it is escaped."""
-    source = (files("personsearch.report") / "page.html.j2").read_text(encoding="utf-8")
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(source)
+def template(name: str) -> Template:
+    """A page's template of this room; everything that is put into it is escaped."""
+    room = files("personsearch.report")
+    loader = FunctionLoader(lambda file: (room / file).read_text(encoding="utf-8"))
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return pages.get_template(name)

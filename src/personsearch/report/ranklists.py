@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from personsearch import __version__
@@ -28,7 +27,7 @@ from personsearch.report.cards import (
     printable,
     query_views,
 )
-from personsearch.report.html import Figure
+from personsearch.report.html import Figure, hundredths, template
 from personsearch.types import Array, Hit, Picture
 
 WORDS = {
@@ -171,7 +170,7 @@ def ranklist_page(
     charts = [(printable(chart.title), _chart(chart), chart.wide) for chart in options.charts]
     style = _style([view.ratio for group in shown for entry in group.entries for view in _views(entry)])
     return (
-        _template().render(
+        template("ranklists.html.j2").render(
             title=printable(options.title),
             version=__version__,
             style=Markup(style),  # our own files and our own numbers: no foreign text gets here
@@ -324,9 +323,9 @@ def _figure(figure: Figure) -> _Line:
     more, ends = "", None
     if figure.low is not None and figure.high is not None:
         more = f"{figure.low:.3f} – {figure.high:.3f}"
-        ends = (_hundredths(figure.low), _hundredths(figure.high))
+        ends = (hundredths(figure.low), hundredths(figure.high))
     return _Line(
-        name=name, note=note, text=f"{figure.value:.3f}", more=more, bar=_hundredths(figure.value), ends=ends
+        name=name, note=note, text=f"{figure.value:.3f}", more=more, bar=hundredths(figure.value), ends=ends
     )
 
 
@@ -339,15 +338,11 @@ def _reasons(counts: Mapping[str, int]) -> list[_Line]:
             note="",
             text=f"{counts[reason]:,}",
             more=f"{100 * counts[reason] / total:.1f}%" if total else "",
-            bar=_hundredths(counts[reason] / total) if total else 0.0,
+            bar=hundredths(counts[reason] / total) if total else 0.0,
         )
         for reason, word in WORDS.items()
         if reason in counts and (counts[reason] or reason != "nobody to find")
     ]
-
-
-def _hundredths(share: float) -> float:
-    return round(100 * min(max(share, 0.0), 1.0), 2) if share == share else 0.0
 
 
 def _views(entry: _Entry) -> list[View]:
@@ -360,9 +355,3 @@ def _style(ratios: Sequence[int]) -> str:
     sheets = [(room / name).read_text(encoding="utf-8") for name in ("page.css", "ranklists.css")]
     rules = [f".r{ratio} {{ flex-grow: {ratio / 100}; }}" for ratio in sorted(set(ratios))]
     return "\n" + "".join(sheets) + "\n".join(rules) + "\n"
-
-
-def _template() -> Template:
-    """The page's template; everything that is put into it is escaped."""
-    source = (files("personsearch.report") / "ranklists.html.j2").read_text(encoding="utf-8")
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(source)

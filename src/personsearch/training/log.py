@@ -177,7 +177,8 @@ def _writer() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UsageError(
-            "TensorBoard is not installed", hint="pip install 'personsearch[tensorboard]', or leave it out of --log"
+            "TensorBoard is not installed",
+            hint="pip install 'personsearch[tensorboard]', or leave it out of --log",
         ) from error
     return SummaryWriter
 
