@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from personsearch.errors import DatasetError, InputError, UsageError
 from personsearch.features import Features, detected_queries, read_truth
-from personsearch.protocols import Cameras, camera_trials, full_gallery
+from personsearch.protocols import Cameras, camera_trials, full_gallery, take_queries
 from personsearch.types import Query, Scene, Trials
 
 PICTURES, QUERIES, DIM = 6, 3, 4
@@ -432,7 +433,81 @@ def test_two_queries_in_one_box_are_told_apart_by_identity(tmp_path: Path) -> No
     features, world = world_of(write(tmp_path / "f.npz", arrays))
     assert features.query_rows(world.galleries[2]).tolist() == [0, 1, 2]
     numbered_otherwise = replace(world.galleries[2], query_person=np.array([7, 8, 9]))
-    assert features.query_rows(numbered_otherwise).tolist() == [0, 0, 2]
+    assert features.query_rows(numbered_otherwise).tolist() == [0, 1, 2]
+
+
+def test_queries_that_are_alike_take_their_rows_in_order(tmp_path: Path) -> None:
+    """One person in one box, described twice (as by two methods): row i is scored by row i."""
+    arrays = layout()
+    for name in ("q_img", "q_box", "q_pid"):
+        arrays[name][1] = arrays[name][0]
+    features, world = world_of(write(tmp_path / "f.npz", arrays))
+    trials = world.galleries[2]
+    assert features.query_rows(trials).tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(features.query_embeddings(trials), arrays["q_feat"])
+    assert features.query_rows(take_queries(trials, [0, 2])).tolist() == [0, 2]
+    assert features.query_rows(take_queries(trials, [0, 1, 2, 0])).tolist() == [0, 1, 2, 1]
+    features.save(tmp_path / "g.npz", truth=world)  # the order of the file is that of its searches
+
+
+BOXES = ("det_box", "q_box", "qdet_box", "gt_box", "gal2_gtbox", "gal3_truth_box", "gal3_ignore_box")
+
+
+@pytest.mark.parametrize("name", BOXES)
+@pytest.mark.parametrize("side", [0, 1])
+def test_boxes_that_end_before_they_begin_are_named(tmp_path: Path, name: str, side: int) -> None:
+    """Whoever writes x, y, width, height hears of it; a box without a side is one all the same."""
+    arrays = layout()
+    boxes = np.float32([[0, 0, 4, 4]] * 2)
+    arrays |= {
+        "gal3_img": np.int16([[1, 3]] * 3).reshape(-1),
+        "gal3_ptr": np.arange(4) * 2,
+        "gal3_truth_ptr": np.int64([0, 2, 2, 2, 2, 2, 2]),
+        "gal3_truth_box": boxes,
+        "gal3_ignore_ptr": np.int64([0, 2, 2, 2, 2, 2, 2]),
+        "gal3_ignore_box": boxes.copy(),
+    }
+
+    def read(path: Path) -> None:
+        Features.load(path)
+        truth = read_truth(path)
+        assert truth is not None
+        truth.trials(2)
+        truth.trials(3)
+
+    arrays[name][1, [side, side + 2]] = 7
+    read(write(tmp_path / "flat.npz", arrays))
+    arrays[name][1, side] = 9
+    with pytest.raises(InputError, match=rf"{name} row 1 is no box x1 y1 x2 y2") as caught:
+        read(write(tmp_path / "f.npz", arrays))
+    assert "width" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"img_wh": np.zeros((20_000_000, 2), np.int8)}, r"img_wh must have shape \(6, 2\)"),
+        ({"gt_pid": np.zeros(40_000_000, np.float16)}, "gt_pid must hold whole numbers"),
+    ],
+)
+def test_what_does_not_belong_is_refused_before_it_is_unpacked(
+    tmp_path: Path, changed: dict[str, Any], why: str
+) -> None:
+    np.savez_compressed(tmp_path / "bomb.npz", **layout() | changed)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=why):
+            read_truth(tmp_path / "bomb.npz")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_was_cut_short_says_so(tmp_path: Path) -> None:
+    file = write(tmp_path / "f.npz", layout())
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(InputError, match="is cut short or no features file"):
+        Features.load(file)
 
 
 def test_a_query_as_it_was_detected_by_hand(tmp_path: Path) -> None:

@@ -173,6 +173,8 @@ def test_detection(score, command) -> None:
     assert all(0 <= recall <= usual["recall"] for recall in usual["recall_at_precision"].values())
     coco = score(CUHK, "--detection", "--coco")["coco"]
     assert 0 < coco["ap"] < coco["ap50"] < 1
+    everything = {"det_threshold": None, "labelled_only": False, "min_height": 0}
+    assert everything.items() <= coco["rules"].items()
     lines = table_of(command, CUHK, "--detection")
     assert lines[0].split()[:4] == ["dataset", "protocol", "people", "height"]
     shown = dict(line.split() for line in lines if line.startswith(("recall", "AP")))
@@ -206,6 +208,55 @@ def test_against_another_run_query_by_query(score, tmp_path: Path) -> None:
     saved.write_text(json.dumps(score(worse)))
     again = score(CUHK, "--compare", saved)["comparison"]["measures"]
     assert again == answer["comparison"]["measures"]
+
+
+def test_runs_of_other_rules_say_which(score, command, tmp_path: Path) -> None:
+    saved = tmp_path / "scores.json"
+    saved.write_text(json.dumps(score(CUHK, "--match-iou", "fixed")))
+    said = table_of(command, CUHK, "--det-threshold", "0.2", "--compare", saved)
+    assert "they differ in: det_threshold 0.2 / 0.5; match_iou size-adaptive / fixed" in said
+    said = table_of(command, CUHK, "--match-iou", "fixed", "--compare", saved)
+    assert not [line for line in said if "differ in" in line]
+
+
+def test_detections_may_have_any_scores(score, command, tmp_path: Path) -> None:
+    """A threshold on the scale of logits does what it does on that of probabilities."""
+    with np.load(CUHK) as file:
+        arrays = dict(file)
+    moved = tmp_path / "moved.npz"
+    np.savez(moved, **{**arrays, "det_score": arrays["det_score"] * 8 - 6})
+    assert score(moved, "--det-threshold", "-2")["mAP"] == score(CUHK)["mAP"]
+    for words in ((), ("--detection",)):
+        said = " ".join(table_of(command, CUHK, "--det-threshold", "9", *words))
+        assert "no detection has a score of 9 or more: scores are 0." in said
+        said = " ".join(table_of(command, moved, "--det-threshold", "-3", *words))
+        assert "no detection has" not in said
+
+
+def test_more_queries_than_there_are(command) -> None:
+    said = " ".join(table_of(command, CUHK, "--limit-queries", "99"))
+    assert "--limit-queries 99, but there is no more than 25 queries" in said
+    assert "--limit-queries" not in " ".join(table_of(command, CUHK, "--limit-queries", "25"))
+
+
+SEARCH_WORDS = [
+    ("--gallery-size", "50"), ("--cameras", "other"), ("--subset", "occlusion"), ("--limit-queries", "3"),
+    ("--query-box", "detected"), ("--match-iou", "fixed"), ("--repeated", "first"), ("--policy", "clean"),
+    ("--junk", "prw"), ("--junk-overlap", "0.3"), ("--box-sides", "inclusive"),
+    ("--context-matching", "10,3"), ("--k-reciprocal", "20,6,0.3"), ("--all-sizes",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", SEARCH_WORDS, ids=lambda words: words[0])
+def test_what_shapes_only_searches_is_refused_with_detection(refused, words: tuple[str, ...]) -> None:
+    said = refused("--features", CUHK, "--detection", *words)
+    assert f"{words[0]} is about searches, not about --detection" in said
+
+
+def test_detection_reads_average_precision_as_it_is_told(score) -> None:
+    answer = score(CUHK, "--detection", "--ap", "trapezoid")
+    assert answer["rules"]["ap"] == "trapezoid"
+    assert answer["ap"] != score(CUHK, "--detection")["ap"]
 
 
 def test_failures_and_the_page_of_rankings(score, command, tmp_path: Path) -> None:
@@ -395,6 +446,10 @@ def test_what_cannot_be_meant_is_refused_in_one_line(refused, tmp_path: Path) ->
     assert "is a folder" in refused(*features, "--report", tmp_path)
     assert "does not list the searches" in refused(*features, "--subset", "occlusion")
     assert "--det-threshold nan" in refused(*features, "--det-threshold", "nan")
+    assert "--det-threshold inf" in refused(*features, "--det-threshold", "inf")
+    assert "--iou 1.5" in refused(*features, "--detection", "--iou", "1.5")
+    assert "the weight must be a number from 0 to 1" in refused(*features, "--k-reciprocal", "20,6,7")
+    assert "needs --dataset beside --features" in refused(*features, "--root", tmp_path)
     assert "other searches" in refused(*features, "--compare", scores_of(tmp_path, "another protocol"))
 
 

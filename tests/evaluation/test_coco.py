@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,14 @@ def test_by_size_and_what_is_ignored(features_of, trials_of) -> None:
     assert np.isnan(scores.medium)
     assert scores.ap == pytest.approx(51 / 101)  # precision 1 up to a recall of 1/2
     assert scores.recall == 0.5
+
+
+@pytest.mark.parametrize("scale", [lambda s: s - 2, lambda s: np.log(s + 1e-3), lambda s: 1000 * s])
+def test_only_the_order_of_the_scores_matters(features_of, trials_of, scale) -> None:
+    """Logits and probabilities of one detector are one detector."""
+    scenes, features = made(features_of, trials_of, 1)
+    other = replace(features, det_score=scale(features.det_score).astype(np.float32))
+    assert asdict(score_coco(scenes, other)) == pytest.approx(asdict(score_coco(scenes, features)))
 
 
 def test_nobody_seen_and_pictures_nobody_looked_at(features_of, trials_of) -> None:

@@ -38,12 +38,15 @@ def test_a_killed_run_leaves_no_lock_in_its_loaders(tmp_path) -> None:
     """A child that outlives its parent must not keep others out; while the parent lives, it is the holder."""
     lock = WriterLock(tmp_path / LOCK)
     done, go_on = os.pipe()
+    hears, says = os.pipe()
     child = os.fork()
-    if child == 0:  # a loader: waits until it is told to end
+    if child == 0:  # a loader: says that it is there, and waits until it is told to end
         os.close(go_on)
+        os.write(says, b"!")
         os.read(done, 1)
         os._exit(0)
     try:
+        os.read(hears, 1)
         with pytest.raises(LockedError):
             WriterLock(tmp_path / LOCK)
         lock.release()  # as the kernel does for a killed process
@@ -51,7 +54,8 @@ def test_a_killed_run_leaves_no_lock_in_its_loaders(tmp_path) -> None:
     finally:
         os.close(go_on)
         os.waitpid(child, 0)
-        os.close(done)
+        for end in (done, hears, says):
+            os.close(end)
 
 
 def test_an_error_gives_the_lock_back(scenes, settings, tmp_path) -> None:

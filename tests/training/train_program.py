@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 
 from personsearch.training.train import train
@@ -20,9 +21,12 @@ def killed(scenes, out, settings, pipe) -> None:
 
 def together(scenes, out, settings, rank: int, count: int, port: int) -> None:
     """Train as one of several, as torchrun would start them."""
+    # One that waits for ever for the other is killed by the test: this says where it stood.
+    faulthandler.dump_traceback_later(60)
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(count))
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     train(scenes, out, settings, device="cpu")
+    faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ in ("killed", "together"):

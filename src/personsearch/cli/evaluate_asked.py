@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -76,6 +77,11 @@ class Asked:
         """
         if (self.features is None) == (self.model is None):
             raise UsageError("give either --features or --model", hint="personsearch evaluate --help")
+        if self.features is not None and self.root is not None and self.dataset is None:
+            raise UsageError(
+                f"--root {self.root} needs --dataset beside --features",
+                hint=f"say its layout: --dataset {', '.join(DatasetName)}",
+            )
         if self.root is None and (self.model is not None or self.dataset is not None):
             raise UsageError("--root is missing", hint="it names the folder of the data set")
         if self.features is not None and self.boxes is not BoxSource.DETECTED:
@@ -89,6 +95,7 @@ class Asked:
         only_search = {
             "--all-sizes": self.all_sizes,
             **self._of_one_gallery(),
+            **self._of_searches(),
         }
         for words, wrong, said in (
             (only_detection, not self.detection, "needs --detection"),
@@ -98,12 +105,13 @@ class Asked:
             if wrong and given is not None:
                 raise UsageError(f"{given} {said}", hint="personsearch evaluate --help")
         self._check_all_sizes()
-        for word, number, least in (
-            ("--det-threshold", self.det_threshold, float("-inf")),
-            ("--iou", self.iou if self.iou is not None else 0.5, 0.0),
-        ):
-            if not least <= number <= (1.0 if word == "--iou" else float("inf")):
-                raise UsageError(f"{word} {number} means nothing", hint="give a number from 0 to 1")
+        if not math.isfinite(self.det_threshold):
+            raise UsageError(
+                f"--det-threshold {self.det_threshold} means nothing",
+                hint="give a number on the scale of the file's scores",
+            )
+        if self.iou is not None and not 0 <= self.iou <= 1:
+            raise UsageError(f"--iou {self.iou} means nothing", hint="give a number from 0 to 1")
 
     def _check_all_sizes(self) -> None:
         if not self.all_sizes:
@@ -126,6 +134,24 @@ class Asked:
             "--report": self.report is not None,
         }
 
+    def _of_searches(self) -> dict[str, bool]:
+        """Words that shape searches and no detection, and whether they say anything unusual."""
+        return {
+            "--gallery-size": self.gallery_size is not None,
+            "--cameras": self.cameras is not CamerasName.ALL,
+            "--subset": self.subset is not None,
+            "--limit-queries": self.limit_queries is not None,
+            "--query-box": self.query_box is not BoxSource.ANNOTATED,
+            "--match-iou": self.match_iou is not MatchName.SIZE_ADAPTIVE,
+            "--repeated": self.repeated is not RepeatedName.TWICE,
+            "--policy": self.policy is not PolicyName.OFFICIAL,
+            "--junk": self.junk is not JunkName.FIELD,
+            "--junk-overlap": self.junk_overlap is not None,
+            "--box-sides": self.box_sides is not SidesName.CONTINUOUS,
+            "--context-matching": self.context_matching is not None,
+            "--k-reciprocal": self.k_reciprocal is not None,
+        }
+
     def rules(self) -> SearchRules:
         """How scores are made of rankings."""
         from personsearch.evaluation.search_rules import SearchRules
@@ -135,6 +161,11 @@ class Asked:
         pair = None if context is None else _numbers("--context-matching", context, 2)
         if self.k_reciprocal is not None:
             k1, k2, weight = _numbers("--k-reciprocal", self.k_reciprocal, 3)
+            if not 0 <= weight <= 1:
+                raise UsageError(
+                    f"--k-reciprocal {self.k_reciprocal}: the weight must be a number from 0 to 1",
+                    hint="as in --k-reciprocal 20,6,0.3",
+                )
             again = (int(k1), int(k2), weight)
         try:
             return SearchRules(

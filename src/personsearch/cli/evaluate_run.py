@@ -35,6 +35,14 @@ from personsearch.ranking.calibration import Calibration
 SCHEMA = "personsearch.evaluate/2"
 _SEED = 0
 _RECALLS = 101
+_COCO_RULES = {
+    "det_threshold": None,
+    "iou": "0.50:0.05:0.95",
+    "labelled_only": False,
+    "min_height": 0.0,
+    "ap": "101 recall levels",
+    "detections_per_picture": 100,
+}
 _PRECISIONS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -60,7 +68,7 @@ def run_evaluation(asked: Asked) -> None:
         inputs.features.save(asked.features_out, truth=inputs.source)
     answer = _detection(asked, inputs) if asked.detection else _search(asked, inputs, protocol)
     record = {"schema": SCHEMA, **answer.record, **_origin(inputs)}
-    after = list(answer.after)
+    after = [*answer.after, *_nobody(inputs.features, asked.det_threshold)]
     folder = asked.out
     if folder is None and asked.model is not None:
         folder = asked.model / "evaluation"
@@ -173,7 +181,7 @@ def _detection(asked: Asked, inputs: _Inputs) -> Answer:
         from personsearch.evaluation.coco import score_coco
 
         coco = asdict(score_coco(scenes, inputs.features))
-        record["coco"] = coco
+        record["coco"] = {**coco, "rules": _COCO_RULES}
         rows += [{"measure": "COCO AP", "value": coco["ap"]}, {"measure": "COCO AP50", "value": coco["ap50"]}]
     after = ["", *table([{"at precision": "recall".rjust(12), **at}])]
     if asked.coco:
@@ -226,6 +234,13 @@ def _notes(results: Sequence[Evaluation]) -> list[str]:
     """Queries that were lost before anything was compared, named."""
     lines = []
     for result in results:
+        limit, there = result.protocol.limit, len(result.search.ap)
+        if limit is not None and limit > there:
+            number = counted(there, "query", "queries")
+            lines += wrapped(
+                f"gallery {result.gallery_size}: --limit-queries {limit:,}, but there is no more "
+                f"than {number}"
+            )
         barren = tuple(result.search.rules.get("without_positives", ()))
         how = "in no mean" if result.protocol.rules.policy == "clean" else "AP 0"
         for queries, what, effect in (
@@ -237,6 +252,16 @@ def _notes(results: Sequence[Evaluation]) -> list[str]:
                 number = counted(len(queries), "query", "queries")
                 lines += wrapped(f"gallery {result.gallery_size}: {number} with {what}, {effect}: {named}")
     return lines
+
+
+def _nobody(features: Features, threshold: float) -> list[str]:
+    """A word where the threshold leaves no detection at all: it may be on another scale than the scores."""
+    scores = features.det_score
+    if not len(scores) or scores.max() >= np.float32(threshold):
+        return []
+    return wrapped(
+        f"no detection has a score of {threshold:g} or more: scores are {scores.min():g} to {scores.max():g}"
+    )
 
 
 def _origin(inputs: _Inputs) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,9 @@ def failure_lines(split: FailureSplit) -> list[str]:
 def comparison_lines(comparison: Comparison, one: object, other: object) -> list[str]:
     """Two runs, a line a measure."""
     rows = comparison.rows()
+    other_rules = [
+        f"{name} {_value(mine)} / {_value(theirs)}" for name, (mine, theirs) in comparison.rules.items()
+    ]
     tests = dict.fromkeys(str(row["test"]) for row in rows)
     told = "; ".join(
         f"{', '.join(str(row['measure']) for row in rows if row['test'] == test)}: {test}" for test in tests
@@ -124,9 +128,14 @@ def comparison_lines(comparison: Comparison, one: object, other: object) -> list
         "",
         f"a: {one}",
         f"b: {other}",
+        *(wrapped(f"they differ in: {'; '.join(other_rules)}") if other_rules else []),
         *table([{name: value for name, value in row.items() if name != "test"} for row in rows]),
         *wrapped(f"difference: a - b; p for each measure alone ({told})"),
     ]
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def open_set_lines(scores: OpenSetScores) -> list[str]:

@@ -37,13 +37,14 @@ class CocoScores:
 
 
 def score_coco(
-    scenes: Sequence[Scene], features: SearchFeatures, *, det_threshold: float = 0.0
+    scenes: Sequence[Scene], features: SearchFeatures, *, det_threshold: float = float("-inf")
 ) -> CocoScores:
     """COCO's average precision over all ``scenes`` together: greedy matching, 101 recall levels.
 
     All detections are to enter, also those with low scores: a threshold can only lower
-    the value. Boxes that ``Scene.ignore`` marks are COCO's crowds: whoever is detected in
-    them counts neither way. Only the best 100 detections of a picture count.
+    the value. Only the order of the scores matters, so they may be logits. Boxes that
+    ``Scene.ignore`` marks are COCO's crowds: whoever is detected in them counts neither way.
+    Only the best 100 detections of a picture count.
 
     Raises:
         DatasetError: ``features`` lack one of the ``scenes``.

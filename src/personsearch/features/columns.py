@@ -1,8 +1,8 @@
 """Arrays of a ``.npz`` that somebody else may have written: whole and of the right kind, or one line.
 
-Nothing is believed before it is checked: an array's header has to agree with the size of its
-place in the file before memory is asked for, objects (pickles) are refused by their header,
-and whatever is wrong is said with the names of the file and the array.
+Nothing is believed before it is checked: an array's header has to agree with what is expected
+and with the size of its place in the file before memory is asked for, objects (pickles) are refused
+by their header, and whatever is wrong is said with the names of the file and the array.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
@@ -23,6 +23,7 @@ from personsearch.types import Array
 Sort = Literal["text", "whole", "number", "flag"]
 """What an array holds: text, whole numbers, numbers of any type, yes or no."""
 
+_Check = Callable[[np.dtype[Any], tuple[int, ...]], None]
 _KINDS: dict[Sort, str] = {"text": "U", "whole": "iu", "number": "iuf", "flag": "b"}
 _CHUNK = 1 << 20
 _CHECKED_AT_ONCE = 1 << 21
@@ -43,7 +44,7 @@ class Columns:
             self._zip = zipfile.ZipFile(self.path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise InputError(
-                f"{self.path} is not a whole features file: {_reason(error)}", hint="was it copied whole?"
+                f"{self.path} is cut short or no features file: {_reason(error)}", hint="was it copied whole?"
             ) from error
         self.names = frozenset(
             name.removesuffix(".npy") for name in self._zip.namelist() if name.endswith(".npy")
@@ -67,16 +68,40 @@ class Columns:
         Raises:
             InputError: there is none, it is damaged, or not like that.
         """
-        array = self._array(name)
-        if array.dtype.kind not in _KINDS[sort]:
-            raise self.wrong(name, f"must hold {_said(sort)}, not {array.dtype}")
-        fits = array.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, array.shape, strict=True))
-        if not fits:
-            wanted = ", ".join("any" if n == -1 else str(n) for n in shape)
-            raise self.wrong(name, f"must have shape ({wanted}), not {array.shape}")
+
+        def check(dtype: np.dtype[Any], found: tuple[int, ...]) -> None:
+            if dtype.kind not in _KINDS[sort]:
+                raise self.wrong(name, f"must hold {_said(sort)}, not {dtype}")
+            if len(found) != len(shape) or any(n not in (-1, m) for n, m in zip(shape, found, strict=True)):
+                wanted = ", ".join("any" if n == -1 else str(n) for n in shape)
+                raise self.wrong(name, f"must have shape ({wanted}), not {found}")
+
+        array = self._array(name, check)
         if array.dtype.kind == "f" and not _finite(array):
             raise self.wrong(name, "holds a number that is not finite")
         return array
+
+    def floats(self, name: str, shape: tuple[int, ...]) -> Array:
+        """The numbers called ``name`` as float32; raises as :meth:`read`, and where one is too large."""
+        array = self.read(name, "number", shape)
+        with np.errstate(over="ignore"):
+            narrow: Array = array.astype(np.float32, copy=False)
+        if array.dtype.itemsize > 4 and not np.isfinite(narrow).all():
+            raise self.wrong(name, "holds a number that is too large")
+        return narrow
+
+    def boxes(self, name: str, rows: int) -> Array:
+        """(rows, 4) float32 boxes called ``name``; raises as :meth:`floats`, and for swapped corners."""
+        box = self.floats(name, (rows, 4))
+        swapped = np.flatnonzero((box[:, 2:] < box[:, :2]).any(axis=1))
+        if len(swapped):
+            row = int(swapped[0])
+            numbers = ", ".join(f"{number:g}" for number in box[row].tolist())
+            raise InputError(
+                f"{self.path}: {name} row {row} is no box x1 y1 x2 y2: ({numbers}) ends before it begins",
+                hint="were boxes written as x, y, width, height? The layout has both corners",
+            )
+        return box
 
     def meta(self) -> dict[str, Any]:
         """The JSON object in ``meta``; an empty one where there is none."""
@@ -95,20 +120,22 @@ class Columns:
         """The error that says what is the matter with one array."""
         return InputError(f"{self.path}: {name} {what}", hint="docs/evaluation.md describes the layout")
 
-    def _array(self, name: str) -> Array:
+    def _array(self, name: str, check: _Check) -> Array:
         if name not in self.names:
             raise self.wrong(name, "is missing")
         try:
             info = self._zip.getinfo(f"{name}.npy")
             with self._zip.open(info) as file:
-                return _read_array(file, info.file_size)
+                return _read_array(file, info.file_size, check)
+        except InputError:
+            raise
         # A damaged zip member fails in whichever layer meets it first: zip, zlib, header, memory.
         except Exception as error:
             raise self.wrong(name, f"cannot be read: {_reason(error)}") from error
 
 
-def _read_array(file: IO[bytes], size: int) -> Array:
-    """One ``.npy`` of ``size`` bytes.
+def _read_array(file: IO[bytes], size: int, check: _Check) -> Array:
+    """One ``.npy`` of ``size`` bytes; ``check`` sees its header before anything is unpacked.
 
     Raises:
         ValueError: its header is none, names objects, or does not agree with the size.
@@ -123,6 +150,7 @@ def _read_array(file: IO[bytes], size: int) -> Array:
     length = math.prod(shape) * dtype.itemsize
     if length != size - file.tell() or min(shape, default=0) < 0:
         raise ValueError(f"{shape} {dtype} does not fill its {size} bytes")
+    check(dtype, shape)
     data = bytearray(length)
     view, done = memoryview(data), 0
     while done < length:

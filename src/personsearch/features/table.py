@@ -10,7 +10,7 @@ the layout for those who write such files themselves.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -157,30 +157,33 @@ class Features:
 
         Identities are numbered by whoever wrote the file, so where none agrees the picture
         and the box decide; where no box is the same, as when another program rounded or cut
-        it, the one that overlaps by ``SAME_BOX`` or more, and most.
+        it, the one that overlaps by ``SAME_BOX`` or more, and most. Of several rows that are
+        alike, the first is the first query of ``trials`` that is like them, the second the
+        second, and so on (the last again, where ``trials`` hold more).
 
         Raises:
             DatasetError: somebody whom ``trials`` look for is not described here.
         """
         known = query_keys([self.scenes[row] for row in self.q_img], self.q_box)
-        row_of = {key: row for row, key in reversed(list(enumerate(known)))}
-        person_of = {(*key, person): row for row, (key, person) in _people(known, self.q_pid)}
+        people, places = _Rows(zip(known, self.q_pid.tolist(), strict=True)), _Rows(known)
         wanted = query_keys([trials.scenes[row] for row in trials.query_scene], trials.query_box)
         found, missing = [], []
-        for i, (key, person) in _people(wanted, trials.query_person):
-            row = person_of.get((*key, person), row_of.get(key, -1))
+        for key, person in zip(wanted, trials.query_person.tolist(), strict=True):
+            row = people.next((key, person))
+            if row < 0:
+                row = places.next(key)
             if row < 0:
                 row = self._nearest(*key)
             if row < 0:
                 missing.append(key)
-            found.append((i, row))
+            found.append(row)
         if missing:
             raise DatasetError(
-                f"the features do not describe the query at {list(missing[-1][1])} of {missing[-1][0]} "
+                f"the features do not describe the query at {list(missing[0][1])} of {missing[0][0]} "
                 f"({len(missing)} of {len(wanted)} queries missing)",
                 hint="they were made for other searches; make them again for these",
             )
-        return np.array([row for _, row in sorted(found)], np.int64)
+        return np.array(found, np.int64)
 
     def _nearest(self, scene: str, box: tuple[float, ...]) -> int:
         """Row of the query whose box is nearly ``box``; -1 where there is none."""
@@ -232,19 +235,19 @@ class Features:
         with Columns(path) as columns:
             meta = read_meta(columns)
             scenes = columns.read("img_name", "text", (-1,))
-            det_score = _floats(columns, "det_score", (-1,))
-            det_feat = _floats(columns, "det_feat", (len(det_score), -1))
+            det_score = columns.floats("det_score", (-1,))
+            det_feat = columns.floats("det_feat", (len(det_score), -1))
             q_img = columns.read("q_img", "whole", (-1,))
             dim, queries = det_feat.shape[1], len(q_img)
             found = {
                 "det_ptr": column_pointers(columns, "det_ptr", len(scenes), len(det_score)),
-                "det_box": _floats(columns, "det_box", (len(det_score), 4)),
+                "det_box": columns.boxes("det_box", len(det_score)),
                 "det_score": det_score,
                 "det_feat": det_feat,
                 "q_img": q_img,
-                "q_box": _floats(columns, "q_box", (queries, 4)),
+                "q_box": columns.boxes("q_box", queries),
                 "q_pid": columns.read("q_pid", "whole", (queries,)),
-                "q_feat": _floats(columns, "q_feat", (queries, dim)),
+                "q_feat": columns.floats("q_feat", (queries, dim)),
                 **_around(columns, queries, dim),
             }
             if "dim" in meta and meta["dim"] != dim:
@@ -286,35 +289,38 @@ def read_meta(columns: Columns) -> dict[str, Any]:
     return meta
 
 
-def _floats(columns: Columns, name: str, shape: tuple[int, ...]) -> Array:
-    array = columns.read(name, "number", shape)
-    with np.errstate(over="ignore"):
-        narrow: Array = array.astype(np.float32, copy=False)
-    if array.dtype.itemsize > 4 and not np.isfinite(narrow).all():
-        raise columns.wrong(name, "holds a number that is too large")
-    return narrow
-
-
 def _around(columns: Columns, queries: int, dim: int) -> dict[str, Array]:
     """The people around the queries; nobody around any where the file has none of these arrays."""
     if not columns.names & set(_AROUND):
         nobody = Detections.none(dim)
         empty = (np.zeros(queries + 1, np.int64), nobody.boxes, nobody.scores, nobody.embeddings)
         return dict(zip(_AROUND, empty, strict=True))
-    score = _floats(columns, "qdet_score", (-1,))
+    score = columns.floats("qdet_score", (-1,))
     return {
         "qdet_ptr": column_pointers(columns, "qdet_ptr", queries, len(score)),
-        "qdet_box": _floats(columns, "qdet_box", (len(score), 4)),
+        "qdet_box": columns.boxes("qdet_box", len(score)),
         "qdet_score": score,
-        "qdet_feat": _floats(columns, "qdet_feat", (len(score), dim)),
+        "qdet_feat": columns.floats("qdet_feat", (len(score), dim)),
     }
 
 
-def _people(
-    keys: Sequence[tuple[str, tuple[float, ...]]], people: Array
-) -> list[tuple[int, tuple[tuple[str, tuple[float, ...]], int]]]:
-    """(row, (key, identity)) of every query, the last first: of equals the first is kept by a dict."""
-    return list(enumerate(zip(keys, people.tolist(), strict=True)))[::-1]
+class _Rows:
+    """Rows by key, handed out one by one.
+
+    >>> rows = _Rows(["a", "b", "a"])
+    >>> [rows.next("a"), rows.next("a"), rows.next("a"), rows.next("c")]
+    [0, 2, 2, -1]
+    """
+
+    def __init__(self, keys: Iterable[Hashable]) -> None:
+        self._rows: dict[Hashable, list[int]] = {}
+        for row, key in enumerate(keys):
+            self._rows.setdefault(key, []).append(row)
+
+    def next(self, key: Hashable) -> int:
+        """The next row of ``key``, or its last once more; -1 where it has none."""
+        rows = self._rows.get(key, [-1])
+        return rows.pop(0) if len(rows) > 1 else rows[0]
 
 
 def query_keys(names: Sequence[str], boxes: Array) -> list[tuple[str, tuple[float, ...]]]:

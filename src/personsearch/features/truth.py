@@ -200,12 +200,12 @@ def read_truth(path: Path) -> Truth | None:
             cameras=_cameras(columns, n),
             sizes=_optional(columns, "img_wh", np.zeros((n, 2), np.int32), (n, 2)),
             gt_ptr=column_pointers(columns, "gt_ptr", n, len(pid)),
-            gt_box=columns.read("gt_box", "number", (len(pid), 4)).astype(np.float32),
+            gt_box=columns.boxes("gt_box", len(pid)),
             gt_pid=pid,
             gt_ignore=_flags(columns, len(pid)),
             gt_visible=_visible(columns, len(pid)),
             query_scene=q_img.astype(np.int32),
-            query_box=columns.read("q_box", "number", (len(q_img), 4)).astype(np.float32),
+            query_box=columns.boxes("q_box", len(q_img)),
             query_person=columns.read("q_pid", "whole", (len(q_img),)).astype(np.int64),
             lists_full=full,
         )
@@ -224,14 +224,14 @@ def _plain_gallery(columns: Columns, size: int, queries: int, pictures: int) -> 
     count = columns.read(f"gal{size}_ngt", "whole", (queries,)).astype(np.int64)
     if len(count) and (count.min() < 0 or count.max() > size):
         raise columns.wrong(f"gal{size}_ngt", f"must be between 0 and {size}")
-    box = columns.read(f"gal{size}_gtbox", "number", (int(count.sum()), 4))
+    box = columns.boxes(f"gal{size}_gtbox", int(count.sum()))
     truth_ptr = np.zeros(queries * size + 1, np.int64)
     truth_ptr[1:].reshape(queries, size)[:] = np.arange(size) < count[:, None]
     return {
         "entry_ptr": np.arange(queries + 1, dtype=np.int64) * size,
         "entry_scene": image.astype(np.int32).reshape(-1),
         "truth_ptr": np.cumsum(truth_ptr, out=truth_ptr),
-        "truth_box": box.astype(np.float32),
+        "truth_box": box,
     }
 
 
@@ -244,7 +244,7 @@ def _any_gallery(columns: Columns, prefix: str, queries: int, pictures: int) -> 
         "entry_scene": image.astype(np.int32),
     }
     for what in ("truth", "ignore"):
-        box = columns.read(f"{prefix}_{what}_box", "number", (-1, 4)).astype(np.float32)
+        box = columns.boxes(f"{prefix}_{what}_box", -1)
         found[f"{what}_ptr"] = column_pointers(columns, f"{prefix}_{what}_ptr", len(image), len(box))
         found[f"{what}_box"] = box
     return found
