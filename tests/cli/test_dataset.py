@@ -74,7 +74,8 @@ def test_check_of_a_right_copy(command, root: Path) -> None:
     assert (record["right"], record["errors"], record["findings"]) == (True, 0, [])
     assert (record["counts"]["test_pictures"], record["pictures"], record["published"]) == (6, "whole", False)
     ended = command("dataset", "check", "--dataset", "coco", "--root", root, "--format", "table")
-    assert ended.out.splitlines()[-1] == "right: 0 kinds of errors, 0 of warnings, 0 notes"
+    assert ended.out.splitlines()[-1] == "right: 0 kinds of errors, 0 of warnings, 0 of notes"
+    assert "headers only; --pictures decodes" in ended.out
     assert "reading headers: 8 done" in ended.err
     assert command("dataset", "check", "--dataset", "coco", "--root", root, "--progress", "none").err == ""
 
@@ -88,7 +89,9 @@ def test_check_of_a_wrong_copy_ends_with_4_after_its_report(command, root: Path)
     assert [finding["rule"] for finding in record["findings"]] == ["missing-picture", "unreadable-picture"]
     assert record["findings"][0]["count"] == 1
     assert "b3.jpg" in record["findings"][0]["examples"][0]
-    assert ended.errors == [f"error: {root} is not right: 1 pictures that are missing, and 1 more kinds"]
+    assert ended.errors == [
+        f"error: {root} is not right: pictures that are missing (1), and 1 more kind of errors"
+    ]
     table = command("dataset", "check", "--dataset", "coco", "--root", root, "--format", "table")
     assert table.code == 4
     assert table.out.splitlines()[3].split() == ["weight", "number", "what", "where"]
@@ -204,6 +207,7 @@ HOSTILE: list[tuple[tuple[str, ...], int, str]] = [
     (("view", *MINE, "--out", "{tmp}/folder.png"), 2, "is a folder"),
     (("protocol", *MINE, "--out", "{root}"), 2, "not empty"),
     (("protocol", *NEW, "--test-share", "0"), 2, "share"),
+    (("protocol", *NEW, "--test-share", "1"), 2, "has its own"),
 ]
 
 
@@ -256,3 +260,49 @@ def test_the_example_files_of_the_document_are_read(command, tmp_path: Path) -> 
     (tmp_path / "mine" / "annotations.json").write_text(text)
     (tmp_path / "mine" / "protocol.json").write_text(protocol)
     assert one(command(*words))["counts"]["queries"] == 1
+
+
+def test_the_newcomers_three_commands_of_the_document(command, searcher, tmp_path: Path) -> None:
+    pixels = np.full((100, 200, 3), 250, np.uint8)
+    pixels[10:70, 10:30] = (220, 30, 30)
+    (tmp_path / "mine" / "images").mkdir(parents=True)
+    for i in range(3):
+        (tmp_path / "mine" / "images" / f"{i}.jpg").write_bytes(encode_jpeg(pixels + np.uint8(i)))
+    images = [{"id": i, "file_name": f"{i}.jpg", "width": 200, "height": 100} for i in range(3)]
+    where = [
+        {"id": i, "image_id": i, "category_id": 1, "bbox": [10, 10, 20, 60], "person_id": "anna"}
+        for i in range(3)
+    ]
+    people = [{"id": 1, "name": "person"}]
+    text = json.dumps({"images": images, "annotations": where, "categories": people})
+    (tmp_path / "mine" / "annotations.json").write_text(text)
+    block = DOCUMENT.read_text().split("## Your own pictures")[1].split("## Video")[0]
+    (lines,) = [part for part in re.findall(r"```sh\n(.*?)```", block, re.S) if "dataset protocol" in part]
+    places = {"mine", "mine-benchmark", "model"}
+    records = []
+    for line in lines.splitlines():
+        words = [str(tmp_path / word) if word in places else word for word in shlex.split(line)[1:]]
+        if "evaluate" in words:
+            words += ["--out", str(tmp_path / "scores")]
+        ended = command(*words, "--json")
+        assert ended.code == 0, ended.err
+        records.append(json.loads(ended.out))
+    assert (records[1]["train_pictures"], records[1]["test_pictures"], records[1]["queries"]) == (0, 3, 1)
+    assert "every picture is a test picture" in records[1]["notes"][0]
+
+
+def test_stats_and_check_count_a_validation_part(command, tmp_path: Path) -> None:
+    images = [{"id": i, "file_name": f"{i}.jpg", "split": s} for i, s in enumerate(("train", "val", "test"))]
+    where = [{"id": i, "image_id": i, "bbox": [1, 1, 5, 9], "person_id": i} for i in range(3)]
+    text = json.dumps({"images": images, "annotations": where, "categories": []})
+    (tmp_path / "annotations.json").write_text(text)
+    words = ("--dataset", "coco", "--root", tmp_path)
+    groups = one(command("dataset", "stats", *words))["groups"]
+    assert [(g["split"], g["pictures"]) for g in groups] == [
+        ("both", 2),
+        ("train", 1),
+        ("test", 1),
+        ("val", 1),
+    ]
+    checked = command("dataset", "check", *words, "--no-pictures", "--format", "table")
+    assert "val: 1 pictures, 1 boxes (1 of 1 known people)" in checked.out

@@ -289,7 +289,9 @@ def test_a_box_of_two_people_is_an_error(root: Path) -> None:
 
 def test_halves_that_meet_are_an_error(root: Path) -> None:
     save(root, PROTOCOLS / "Train.mat", "Train", cells(person("p1", ("s4.jpg", box(300, 20, 50, 170)))))
-    with pytest.raises(DatasetError, match=r"appears in s4\.jpg, a picture of the other half"):
+    with pytest.raises(
+        DatasetError, match=r"Train\.mat: train person 0 is in s4\.jpg, a picture of the other half"
+    ):
         CuhkSysu(root).scenes("train")
     wrong = search("s3.jpg", box(400, 50, 60, 160), "p9", ("s1.jpg", NOBODY))
     save(root, PROTOCOLS / "TestG5.mat", "TestG5", struct(QUERY, wrong))
@@ -531,7 +533,7 @@ def test_what_the_cache_keeps_is_what_the_files_say(
             assert_same_scenes(kept.scenes(split), fresh.scenes(split))
     kinds = {path.name.rsplit("-", 1)[0] for path in (root / "cache").iterdir()}
     variables = ("TestG5", "TestG72", "Test_Size")
-    assert kinds == {"cuhk-pictures-1", *(f"cuhk-searches-{name}-1" for name in variables)}
+    assert kinds == {"cuhk-pictures-2", *(f"cuhk-searches-{name}-2" for name in variables)}
     monkeypatch.setattr(
         "personsearch.datasets.cuhk_sysu.read_searches", lambda *_: pytest.fail("the file was read again")
     )
@@ -564,7 +566,9 @@ def test_tables_that_do_not_fit_together_are_refused() -> None:
         with pytest.raises(ValueError):
             Searches(**{**good, name: value})
     with pytest.raises(ValueError, match="listed twice"):
-        Pictures(names=("a", "a"), box_ptr=np.zeros(3, np.int64), box=np.zeros((0, 4)))
+        Pictures(
+            names=("a", "a"), box_ptr=np.zeros(3, np.int64), box=np.zeros((0, 4)), empty=np.zeros(2, np.int64)
+        )
 
 
 def expected_of(data: CuhkSysu, a: dict[str, np.ndarray]) -> None:

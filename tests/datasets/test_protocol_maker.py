@@ -189,7 +189,7 @@ def test_a_crowd_that_always_stays_together_cannot_be_split() -> None:
     crowd = [Scene(f"{k}.jpg", boxes=[[0, 0, 5, 9], [9, 0, 15, 9]], people=[0, 1]) for k in range(4)]
     with pytest.raises(DatasetError, match="cannot be split: 4 of 4 show people of both halves") as caught:
         make_protocols(crowd)
-    assert "test share 1" in caught.value.hint
+    assert "--test-share 1" in caught.value.hint
     assert len(make_protocols(crowd, ProtocolSettings(test_share=1)).queries) == 2
 
 

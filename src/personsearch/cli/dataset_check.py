@@ -82,8 +82,8 @@ def check(
         first = next(finding for finding in report.findings if finding.severity == "error")
         more = report.number("error") - 1
         raise DatasetError(
-            f"{root} is not right: {first.count:,} {first.message}"
-            + (f", and {more} more kinds" if more else ""),
+            f"{root} is not right: {first.message} ({first.count:,})"
+            + (f", and {more} more {'kind' if more == 1 else 'kinds'} of errors" if more else ""),
             hint="the report names the first places of each; --json has them all in one object",
         )
 
@@ -95,9 +95,14 @@ def answer(data: Dataset, report: CheckReport) -> Answer:
     halves = [
         f"{split}: {shown(counts[f'{split}_pictures'])} pictures, {shown(counts[f'{split}_boxes'])} boxes "
         f"({shown(counts[f'{split}_labelled'])} of {shown(counts[f'{split}_identities'])} known people)"
-        for split in ("train", "test")
+        for split in ("train", "test", "val")
+        if f"{split}_pictures" in counts
     ]
-    looked = {"none": "no picture read", "headers": "headers of pictures read", "whole": "pictures decoded"}
+    looked = {
+        "none": "no picture read",
+        "headers": "headers only; --pictures decodes",
+        "whole": "pictures decoded",
+    }
     held = (
         "held against the published counts" if report.published else "no published counts to hold it against"
     )
@@ -136,8 +141,8 @@ def answer(data: Dataset, report: CheckReport) -> Answer:
         ],
         before=[f"{data.name} in {data.root}: {looked[report.looks]}, {held}", *halves],
         after=[
-            f"{verdict}: {numbers['error']} kinds of errors, {numbers['warning']} of warnings, "
-            f"{numbers['note']} notes"
+            f"{verdict}: {numbers['error']} {'kind' if numbers['error'] == 1 else 'kinds'} of errors, "
+            f"{numbers['warning']} of warnings, {numbers['note']} of notes"
         ],
     )
 

@@ -19,8 +19,10 @@ from personsearch.cli.options import (
     RootOption,
 )
 from personsearch.cli.output import Answer, Printer, chosen
+from personsearch.errors import UsageError
 
 if TYPE_CHECKING:
+    from personsearch.datasets.dataset import Dataset
     from personsearch.datasets.protocol_maker import Protocols
 
 SIZES = (50, 100, 500, 1000, 2000, 4000)
@@ -40,7 +42,15 @@ DrawOption = Annotated[
     int, typer.Option("--seed", min=0, max=MOST_SEED, help="Decides everything that is drawn.")
 ]
 ShareOption = Annotated[
-    float, typer.Option("--test-share", min=0.0, max=1.0, help="Of the people, where halves are drawn.")
+    float | None,
+    typer.Option(
+        "--test-share",
+        min=0.0,
+        max=1.0,
+        help="Of the people, where halves are drawn: with --resplit, or where there is no training half. "
+        "Default: 0.5.",
+        show_default=False,
+    ),
 ]
 SizesOption = Annotated[
     list[int] | None,
@@ -62,7 +72,7 @@ def protocol(
     out: OutOption,
     to: LayoutOption = ProtocolLayout.COCO,
     seed: DrawOption = 0,
-    test_share: ShareOption = 0.5,
+    test_share: ShareOption = None,
     gallery_size: SizesOption = None,
     queries_per_person: QueriesOption = 1,
     resplit: ResplitOption = False,
@@ -74,9 +84,10 @@ def protocol(
 ) -> None:
     """Make halves, queries, galleries and the two hard subsets, as files that others can use.
 
-    Halves share no picture and no person. The low-resolution subset is the tenth of the queries
-    with the smallest height, the occlusion subset those of whom less than 60 % can be seen. The
-    same seed makes the same protocol.
+    Halves are the data set's own; without a training half every picture is a test picture, until
+    --resplit or --test-share draws two that share no picture and no person. The low-resolution
+    subset is the tenth of the queries with the smallest height, the occlusion subset those of whom
+    less than 60 % can be seen. The same seed makes the same protocol.
 
     \b
     Examples:
@@ -90,19 +101,36 @@ def protocol(
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
+    data = open_dataset(dataset, root)
     settings = BuildSettings(
         protocol=ProtocolSettings(
             seed=seed,
-            test_share=test_share,
+            test_share=0.5 if test_share is None else test_share,
             gallery_sizes=tuple(sorted(set(gallery_size))) if gallery_size else SIZES,
             queries_per_person=queries_per_person,
         ),
         layout=to.value,
-        halves="draw" if resplit else "keep",
+        halves="draw" if draws(data, resplit, test_share) else "keep",
         pictures=transfer_of(link, no_pictures),
     )
-    made = build_protocols(open_dataset(dataset, root), out, settings, progress=console(progress))
+    made = build_protocols(data, out, settings, progress=console(progress))
     printer(answer(made, out, to.value))
+
+
+def draws(data: Dataset, resplit: bool, test_share: float | None) -> bool:
+    """Whether new halves are drawn: --resplit asks for that, or --test-share where nothing is split.
+
+    Raises:
+        UsageError: a share of halves that are kept makes no sense.
+    """
+    if resplit or test_share is None:
+        return resplit
+    if data.scenes("train"):
+        raise UsageError(
+            "--test-share is for halves that are drawn, and this data set has its own",
+            hint="leave it out, or draw new halves with --resplit",
+        )
+    return True
 
 
 def answer(made: Protocols, out: Path, layout: str) -> Answer:

@@ -14,7 +14,7 @@ import numpy as np
 
 from personsearch import images
 from personsearch.boxes import area, clip
-from personsearch.datasets.dataset import Split
+from personsearch.datasets.dataset import Part
 from personsearch.datasets.findings import Findings
 from personsearch.datasets.rows import has_size, ignored, visible
 from personsearch.errors import InputError
@@ -39,7 +39,7 @@ class Seen:
         digest: SHA-256 of the file where pictures were read whole.
     """
 
-    split: Split
+    split: Part
     name: str
     size: tuple[int, int] | None = None
     problem: tuple[str, str] = ("", "")
@@ -47,7 +47,7 @@ class Seen:
 
 
 def check_pictures(
-    scenes: Sequence[tuple[Split, Scene]],
+    scenes: Sequence[tuple[Part, Scene]],
     looks: Literal["headers", "whole"],
     workers: int,
     findings: Findings,
@@ -80,7 +80,7 @@ def check_pictures(
 class _Look:
     """Reading one picture: a call without arguments, for a thread."""
 
-    split: Split
+    split: Part
     scene: Scene
     whole: bool
 

@@ -60,7 +60,7 @@ class _Box:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Image:
-    """One picture as its file has it; ``boxes`` are filled while the annotations are read."""
+    """One picture as its file has it; ``boxes`` and ``empty`` (what had no area) are filled afterwards."""
 
     name: str
     where: str
@@ -70,6 +70,7 @@ class _Image:
     frame: int | None
     time: float | None
     boxes: list[_Box]
+    empty: list[str]
 
 
 class CocoPersons:
@@ -157,6 +158,18 @@ class CocoPersons:
         """The frame number of every picture that says it, by name."""
         images = self._of_split(split)
         return {image.name: image.frame for image in images if image.frame is not None}
+
+    def left_out(self, split: CocoSplit) -> dict[str, int]:
+        """By name of a picture how many of its boxes have no area, and are therefore in no scene."""
+        return {image.name: len(image.empty) for image in self._of_split(split) if image.empty}
+
+    def named_otherwise(self, split: CocoSplit) -> dict[str, int]:
+        """By name of a picture how many boxes only another field names: they are people without a name."""
+        count = {
+            image.name: sum(self._name_of(box) is None and any(box.names) for box in image.boxes)
+            for image in self._of_split(split)
+        }
+        return {name: number for name, number in count.items() if number}
 
     def trials(self, gallery_size: GallerySize | None = None, *, cameras: Cameras = "all") -> Trials:
         """The searches of one protocol; see :meth:`ProtocolFolder.trials`."""
@@ -285,8 +298,12 @@ def _read_file(path: Path, split: str | None) -> list[_Image]:
             raise DatasetError(
                 f"{entry.where}: image_id {key} is that of no picture", hint="is the file whole?"
             )
-        if _is_person(entry, counts) and (box := _box(entry)) is not None:
-            images[key].boxes.append(box)
+        if _is_person(entry, counts):
+            box = _box(entry)
+            if box is None:
+                images[key].empty.append(f"annotations[{i}]")
+            else:
+                images[key].boxes.append(box)
     return list(images.values())
 
 
@@ -316,6 +333,7 @@ def _image(entry: Fields, split: str | None) -> _Image:
         frame=frame,
         time=entry.number("time"),
         boxes=[],
+        empty=[],
     )
 
 

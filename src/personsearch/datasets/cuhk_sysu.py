@@ -35,7 +35,7 @@ from personsearch.types import UNLABELLED, Array, Scene, Trials
 
 PICTURES, SUBSETS = CUHK_SYSU.pictures, CUHK_SYSU.subsets
 
-_FORM = 1  # of what the cache keeps; raised when it, or what is read from a file, changes
+_FORM = 2  # of what the cache keeps; raised when it, or what is read from a file, changes
 
 BoxNumbers = tuple[float, ...]
 BoxKey = tuple[str, BoxNumbers]
@@ -112,6 +112,11 @@ class CuhkSysu:
             for name in wanted
             if split == "test" or name in listed or not self._layout.train_listed
         )
+
+    def left_out(self, split: Split) -> dict[str, int]:
+        """By name of a picture how many of its boxes have no area, and are therefore in no scene."""
+        counts = zip(self._pictures.names, self._pictures.empty.tolist(), strict=True)
+        return {name: n for name, n in counts if n and (name in self._pool) == (split == "test")}
 
     def trials(self, gallery_size: GallerySize | None = None, *, cameras: Cameras = "all") -> Trials:
         """The searches of ``TestG{gallery_size}.mat``; repeats and own pictures are kept as given.
@@ -292,16 +297,18 @@ class CuhkSysu:
         owners = np.repeat(np.arange(len(pictures.names)), np.diff(pictures.box_ptr)).tolist()
         rows = zip(owners, map(tuple, pictures.box.tolist()), strict=True)
         known = {(pictures.names[owner], box) for owner, box in rows}
+        file = Path(self._layout.train).name if split == "train" else f"TestG{self._smallest()}.mat"
         for name, box in people:
             if (name, box) not in known:
                 numbers = ",".join(f"{value:g}" for value in box)
                 raise DatasetError(
-                    f"{split} person {people[name, box]}: box {numbers} of {name} is not in Images.mat",
+                    f"{file}: {split} person {people[name, box]}: "
+                    f"box {numbers} of {name} is not in Images.mat",
                     hint="identities are attached by exact equality of x,y,w,h; are the files of one set?",
                 )
             if (name in self._pool) != (split == "test"):
                 raise DatasetError(
-                    f"{split} person {people[name, box]} appears in {name}, a picture of the other half",
+                    f"{file}: {split} person {people[name, box]} is in {name}, a picture of the other half",
                     hint="pool.mat names the test pictures; are the files of one set?",
                 )
 

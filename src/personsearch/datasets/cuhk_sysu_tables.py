@@ -30,26 +30,32 @@ class Pictures:
         names: of the pictures, all different.
         box_ptr: (n+1,) int64; boxes of picture i.
         box: (B, 4) float64 left, top, width, height.
+        empty: (n,) int64; how many boxes of picture i have no area, and are left out.
     """
 
     names: tuple[str, ...]
     box_ptr: Array
     box: Array
+    empty: Array
 
     def __post_init__(self) -> None:
         _check_rows(self.box, 4)
         _check_pointer(self.box_ptr, len(self.names), len(self.box))
+        if self.empty.shape != (len(self.names),) or self.empty.dtype != np.int64 or (self.empty < 0).any():
+            raise ValueError("a count of boxes without area is missing or odd")
         if len(set(self.names)) != len(self.names):
             raise ValueError("a picture is listed twice")
 
     def to_arrays(self) -> dict[str, Array]:
         """As the cache keeps it."""
-        return {"names": texts_to_array(self.names), "box_ptr": self.box_ptr, "box": self.box}
+        columns_ = {"box_ptr": self.box_ptr, "box": self.box, "empty": self.empty}
+        return {"names": texts_to_array(self.names), **columns_}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         """The same again; a ValueError if the arrays do not fit together."""
-        return cls(names=array_to_texts(arrays["names"]), box_ptr=arrays["box_ptr"], box=arrays["box"])
+        columns_ = {column: arrays[column] for column in ("box_ptr", "box", "empty")}
+        return cls(names=array_to_texts(arrays["names"]), **columns_)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -128,7 +134,7 @@ def read_pictures(path: Path) -> Pictures:
     """
     raw_names, raw_boxes = columns(read_variable(path, "Img"), ("imname", "box"), path.name, IMAGE_FIELDS)
     names: dict[str, None] = {}
-    counts, rows = [0], []
+    counts, rows, empty = [0], [], []
     for raw_name, raw in zip(raw_names, raw_boxes, strict=True):
         name = picture_name(raw_name, f"{path.name} imname")
         if name in names:
@@ -138,9 +144,15 @@ def read_pictures(path: Path) -> Pictures:
         where = f"{path.name}: idlocate of {name}"
         boxes = [box for value in located if len(box := box_xywh(value, where))]
         rows += [box for box in boxes if box[2] > 0 and box[3] > 0]
+        empty.append(len(boxes) + counts[-1] - len(rows))
         counts.append(len(rows))
     table = np.array(rows, np.float64).reshape(-1, 4)
-    return Pictures(names=tuple(names), box_ptr=np.array(counts, np.int64), box=table)
+    return Pictures(
+        names=tuple(names),
+        box_ptr=np.array(counts, np.int64),
+        box=table,
+        empty=np.array(empty, np.int64),
+    )
 
 
 def read_searches(path: Path, variable: str) -> Searches:

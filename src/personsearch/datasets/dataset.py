@@ -10,6 +10,8 @@ from personsearch.types import Scene, Trials
 
 GallerySize = int | Literal["full"]
 Split = Literal["train", "test"]
+Part = Literal["train", "val", "test"]
+"""A half, or the validation part that COCO and MOT may have beside them."""
 Subset = Literal["occlusion", "low-resolution"]
 
 

@@ -15,6 +15,12 @@ Severity = Literal["error", "warning", "note"]
 
 RULES: Mapping[str, tuple[Severity, str]] = {
     "unreadable-annotation": ("error", "parts of the annotation that cannot be read"),
+    "nobody-to-find": ("warning", "test halves in which nobody is in two pictures: nobody can be looked for"),
+    "sequence-not-annotated": ("note", "sequences without gt/gt.txt, which are not read"),
+    "other-identity-field": (
+        "warning",
+        "boxes that only another identity field names: they are people without a name",
+    ),
     "nothing-there": ("error", "halves without a single picture"),
     "official-count": ("error", "counts that differ from the published ones"),
     "not-official": ("note", "counts that differ from the published ones: another set in this layout"),
@@ -26,14 +32,16 @@ RULES: Mapping[str, tuple[Severity, str]] = {
     "box-outside": ("error", "boxes of which half or more lies outside the picture"),
     "box-over-edge": ("warning", "boxes that reach over the picture's edge by more than a pixel"),
     "empty-box": ("error", "boxes without width or height, or with a number that is none"),
+    "box-left-out": ("note", "boxes without an area, which are left out, as other readers do"),
     "duplicate-box": ("error", "boxes that are annotated twice in one picture"),
     "person-twice": ("warning", "people who are twice in one picture"),
     "lone-person": ("warning", "people with an identity who are in one picture only"),
-    "shared-picture": ("error", "pictures that are in both halves"),
-    "shared-content": ("error", "pictures of one half that are in the other under another name"),
+    "shared-picture": ("error", "pictures that are in two parts"),
+    "shared-content": ("error", "pictures of one part that are in another under another name"),
     "same-content": ("warning", "pictures that are there twice, under two names"),
     "shared-person": ("error", "people of the training half whom a query looks for"),
     "shared-bystander": ("warning", "people of the training half in test pictures, whom nobody looks for"),
+    "shared-validation": ("error", "people of the validation part who are in a half too"),
     "gallery-length": ("error", "galleries of another length than their protocol says"),
     "own-picture": ("error", "queries whose gallery holds their own picture"),
     "repeated-entry": ("error", "gallery pictures that are listed twice for one query"),
@@ -78,6 +86,11 @@ class Findings:
     def add(self, rule: str, where: str, detail: str = "") -> None:
         """Something that breaks ``rule`` at ``where`` (a picture, a half, a protocol)."""
         self._places.setdefault(rule, []).append((where, detail))
+
+    def add_once(self, rule: str, where: str, detail: str) -> None:
+        """As :meth:`add`, but nothing where the same detail was told of another place."""
+        if all(told != detail for _, told in self._places.get(rule, ())):
+            self.add(rule, where, detail)
 
     def extend(self, rule: str, places: Iterable[str]) -> None:
         """Several of one kind."""

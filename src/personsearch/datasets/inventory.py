@@ -8,8 +8,9 @@ from typing import Protocol, get_args, runtime_checkable
 from personsearch.datasets.cuhk_sysu import CuhkSysu
 from personsearch.datasets.cuhk_sysu_layout import PERSON_FIELDS
 from personsearch.datasets.cuhk_sysu_tables import read_searches
-from personsearch.datasets.dataset import Dataset, Split, Subset
+from personsearch.datasets.dataset import Dataset, Part, Split, Subset
 from personsearch.datasets.matlab import columns, read_variable, text
+from personsearch.datasets.searches import NobodyToFind
 from personsearch.errors import UsageError
 from personsearch.types import Array, Scene, Trials
 
@@ -23,7 +24,43 @@ class NamesPeople(Protocol):
         ...
 
 
-def person_names(dataset: Dataset, split: Split) -> list[str] | None:
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A reader that leaves out boxes without an area, and says in which pictures."""
+
+    def left_out(self, split: Split) -> Mapping[str, int]:
+        """By name of a picture, how many."""
+        ...
+
+
+def boxes_left_out(dataset: Dataset, split: Part) -> Mapping[str, int]:
+    """By name of a picture how many boxes without an area its reader leaves out.
+
+    Raises:
+        DatasetError: the annotation cannot be read.
+    """
+    return dataset.left_out(split) if isinstance(dataset, LeavesOut) else {}  # type: ignore[arg-type]
+
+
+def boxes_named_otherwise(dataset: Dataset, split: Part) -> Mapping[str, int]:
+    """By name of a picture how many boxes another field names than that of the data set: COCO alone.
+
+    Raises:
+        DatasetError: the annotation cannot be read.
+    """
+    from personsearch.datasets.coco import CocoPersons
+
+    return dataset.named_otherwise(split) if isinstance(dataset, CocoPersons) else {}
+
+
+def not_annotated(dataset: Dataset) -> tuple[str, ...]:
+    """Sequences that are there without an annotation, and are not read: MOT alone."""
+    from personsearch.datasets.mot import MotSequences
+
+    return dataset.unannotated if isinstance(dataset, MotSequences) else ()
+
+
+def person_names(dataset: Dataset, split: Part) -> list[str] | None:
     """What the annotation calls person 0, 1, 2 ... of a half; None where the reader does not say.
 
     The numbers of our readers start anew in each half, so only these names show who is in both.
@@ -32,8 +69,8 @@ def person_names(dataset: Dataset, split: Split) -> list[str] | None:
         DatasetError: the annotation cannot be read.
     """
     if isinstance(dataset, NamesPeople):
-        return [str(name) for name in dataset.raw_ids(split)]
-    if isinstance(dataset, CuhkSysu):
+        return [str(name) for name in dataset.raw_ids(split)]  # type: ignore[arg-type]
+    if isinstance(dataset, CuhkSysu) and split != "val":
         names = _names_in_matlab(dataset, split)
         return names if all(names) else None
     return None
@@ -79,7 +116,7 @@ def trials_if_there(dataset: Dataset) -> Trials | None:
     """
     try:
         return dataset.trials(min(dataset.gallery_sizes, default=None))
-    except UsageError:
+    except (UsageError, NobodyToFind):
         return None
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import configparser
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,6 +52,8 @@ MotSplit = Literal["train", "val", "test"]
 PEDESTRIAN = 1
 NEITHER_WAY = (2, 7, 8, 12, 13)
 """Classes of people-like things that a detector may find or not."""
+_MOST_EMPTY, _MOST_A_KNOWN = 100_000, 100
+"""Frames that ``seqinfo.ini`` may claim without a picture: so many, or so many an annotated frame."""
 _PICTURE = re.compile(r"(\d{1,9})\.(jpg|jpeg|png|bmp|webp)", re.IGNORECASE)
 
 
@@ -68,6 +71,7 @@ class _Sequence:
         boxes: (n, 4) float32.
         visible: (n,) float32.
         ignore: (n,) bool.
+        empty: by picture how many people's boxes have no area, and are left out.
     """
 
     camera: str
@@ -80,6 +84,7 @@ class _Sequence:
     boxes: Array
     visible: Array
     ignore: Array
+    empty: dict[str, int]
 
 
 class MotSequences:
@@ -153,6 +158,10 @@ class MotSequences:
     def frames(self, split: MotSplit) -> dict[str, int]:
         """The frame number of every picture, by name."""
         return {name: frame for one in self._sequences(split) for frame, name in sorted(one.pictures.items())}
+
+    def left_out(self, split: MotSplit) -> dict[str, int]:
+        """By name of a picture how many of its boxes have no area, and are therefore in no scene."""
+        return {name: count for one in self._sequences(split) for name, count in one.empty.items()}
 
     def trials(self, gallery_size: GallerySize | None = None, *, cameras: Cameras = "all") -> Trials:
         """The searches of one protocol; see :meth:`ProtocolFolder.trials`."""
@@ -251,6 +260,7 @@ def _read_sequence(base: Path, folder: Path, first_pixel: int) -> _Sequence:
     table, kind = (part[np.isin(kind, (PEDESTRIAN, *NEITHER_WAY))] for part in (table, kind))
     boxes = from_xywh(np.concatenate([table[:, 2:4] - first_pixel, table[:, 4:6]], axis=1))
     solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    empty = Counter(pictures[int(frame)] for frame in table[~solid, 0].tolist())
     table, kind, boxes = table[solid], kind[solid], boxes[solid]
     share = table[:, 8] if nine else np.full(len(table), -1.0)
     return _Sequence(
@@ -264,6 +274,7 @@ def _read_sequence(base: Path, folder: Path, first_pixel: int) -> _Sequence:
         boxes=boxes,
         visible=np.where(share < 0, np.nan, share).astype(np.float32),
         ignore=(table[:, 6] == 0) | (kind != PEDESTRIAN),
+        empty=dict(empty),
     )
 
 
@@ -331,7 +342,13 @@ def _pictures_of(base: Path, folder: Path, info: _Info, annotated: Array) -> dic
         found[int(match[1])] = f"{prefix}/{path.name}"
     if found:
         return found
-    frames = info.frames or range(1, info.length + 1) or sorted({int(n) for n in annotated.tolist()})
+    known = sorted({int(n) for n in annotated.tolist()})
+    if not info.frames and info.length > max(_MOST_EMPTY, _MOST_A_KNOWN * len(known)):
+        raise DatasetError(
+            f"{folder / INFO}: seqLength is {info.length}, but {len(known)} frames are annotated",
+            hint=f"mend seqLength, or put the pictures into {info.pictures}/",
+        )
+    frames = info.frames or range(1, info.length + 1) or known
     return {frame: f"{prefix}/{frame:0{info.digits}d}{info.suffix}" for frame in frames}
 
 

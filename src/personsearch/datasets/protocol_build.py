@@ -27,7 +27,8 @@ class BuildSettings:
     Attributes:
         protocol: what to draw.
         layout: what is written.
-        halves: keep the data set's own, or draw new ones from all of its pictures.
+        halves: keep the data set's own (all is test where there is no training half), or draw new
+            ones from all of its pictures.
         pictures: copied, linked to, or left away.
     """
 
@@ -42,8 +43,8 @@ def build_protocols(
 ) -> Protocols:
     """Write ``dataset`` to ``out`` with new protocols; the same seed gives the same bytes.
 
-    Halves are drawn where the data set has no training half, or where that is asked for: no
-    picture and no person is then in both.
+    Halves are drawn only where that is asked for: no picture and no person is then in both. A
+    data set without a training half keeps all its pictures in the test half, and a note says so.
 
     Raises:
         UsageError: ``out`` is not empty, or a number makes no sense.
@@ -54,8 +55,11 @@ def build_protocols(
     train, test = dataset.scenes("train"), dataset.scenes("test")
     if not train and not test:
         raise DatasetError(f"{dataset.root} has no annotated picture", hint="is this the right folder?")
-    if settings.halves == "keep" and train:
+    if settings.halves == "keep":
         protocols = make_protocols(test, settings.protocol, train=train)
+        if not train:
+            note = "no training half: every picture is a test picture (--resplit draws two halves)"
+            protocols = replace(protocols, notes=(note, *protocols.notes))
     else:
         protocols = make_protocols(pooled(dataset, train, test), settings.protocol)
     frames = getattr(dataset, "frames", None)

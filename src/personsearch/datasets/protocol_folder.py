@@ -11,7 +11,8 @@ from personsearch.datasets.dataset import GallerySize, Subset
 from personsearch.datasets.protocol_file import ProtocolFile, read_protocol_file
 from personsearch.datasets.protocol_maker import choose_queries
 from personsearch.datasets.protocol_trials import Pictures, protocol_trials, with_ignored
-from personsearch.errors import DatasetError, UsageError
+from personsearch.datasets.searches import NobodyToFind
+from personsearch.errors import UsageError
 from personsearch.protocols import Cameras, camera_trials
 from personsearch.types import Trials
 
@@ -57,7 +58,8 @@ class ProtocolFolder:
 
         Raises:
             UsageError: there is no such gallery, or ``cameras`` asks for what pictures do not say.
-            DatasetError: a file is damaged or of another set, or nobody is in two test pictures.
+            DatasetError: a file is damaged or of another set.
+            NobodyToFind: there is no protocol, and nobody is in two test pictures.
         """
         suffix = "" if cameras == "all" else f" cameras={cameras}"
         if isinstance(gallery_size, int):
@@ -76,7 +78,7 @@ class ProtocolFolder:
         scenes = with_ignored(self._pictures().scenes)
         drawn = choose_queries(scenes)
         if not drawn:
-            raise DatasetError(
+            raise NobodyToFind(
                 f"{self._root}: nobody is in two test pictures, so there is nobody to look for",
                 hint="name the people in the annotation: person_id, track_id or object_id",
             )

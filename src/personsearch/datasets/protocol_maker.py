@@ -130,12 +130,12 @@ def make_protocols(
     if left_out and not (drawn and len(_people_of(train))):
         raise DatasetError(
             f"these pictures cannot be split: {len(left_out)} of {len(scenes)} show people of both halves",
-            hint="search in all of them (test share 1), or give the training pictures apart",
+            hint="search in all of them (`--test-share 1`), or give the training pictures apart",
         )
     if not drawn:
         raise DatasetError(
             "nobody in the test half is in two pictures, so there is nobody to look for",
-            hint="it needs more named people, or a larger test share",
+            hint="name people in two pictures; `--resplit --test-share 1` makes all pictures test pictures",
         )
     test_people = np.array(list(dict.fromkeys(query.person for query in drawn)), np.int64)
     train_people = _people_of(train)

@@ -13,6 +13,10 @@ from personsearch.types import UNLABELLED, Array, Query, Scene, Trials
 _NO_BOX = np.zeros((0, 4), np.float32)
 
 
+class NobodyToFind(DatasetError):
+    """Nobody is in two test pictures: all could be read, but there is nothing to search."""
+
+
 def list_searches(
     name: str, scenes: Sequence[Scene], queries: Sequence[Query], galleries: Sequence[Array]
 ) -> Trials:

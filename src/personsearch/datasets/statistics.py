@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from personsearch.datasets.dataset import Dataset, Split
-from personsearch.datasets.inventory import trials_if_there
+from personsearch.datasets.dataset import Dataset, Part, Split
+from personsearch.datasets.inventory import other_scenes, trials_if_there
 from personsearch.errors import DatasetError
 from personsearch.types import UNLABELLED, Array, Scene
 
@@ -25,7 +25,7 @@ class Group:
     Ignored boxes count as nobody, and stand apart.
 
     Attributes:
-        split: ``train``, ``test`` or ``both``.
+        split: ``train``, ``test``, ``both`` of them, or ``val``.
         source: where the pictures come from (``street``, ``movie``), ``all``, or ``unknown``.
         pictures: how many.
         identities: people with an identity; in ``both``, those of either half.
@@ -64,7 +64,7 @@ class Group:
 def statistics(
     dataset: Dataset, sources: Mapping[str, str] | None = None, *, min_height: float = 0.0
 ) -> tuple[Group, ...]:
-    """Both halves, each half, and each source of each: one group a line of the table.
+    """Both halves, each half, each source of each, and a validation part: one group a line of the table.
 
     Args:
         dataset: whose annotation is counted; no picture is read.
@@ -80,7 +80,8 @@ def statistics(
     >>> group.boxes, group.people.tolist(), group.background_a_picture
     (2, [9.0], 1.0)
     """
-    halves = {split: dataset.scenes(split) for split in SPLITS}
+    halves: dict[Part, tuple[Scene, ...]] = {split: dataset.scenes(split) for split in SPLITS}
+    halves["val"] = other_scenes(dataset)
     known = dict(sources or {})
     names = {scene.name for scenes in halves.values() for scene in scenes}
     strange = sorted(set(known) - names)
@@ -88,8 +89,7 @@ def statistics(
         raise DatasetError(f"there is no picture {strange[0]}", hint="sources are by the picture's name")
     queries = _query_heights(dataset)
     groups = []
-    for split in SPLITS:
-        scenes = halves[split]
+    for split, scenes in halves.items():
         if scenes:
             groups.append(_group(split, ALL, scenes, queries if split == "test" else {}, min_height))
         for source in _sources(scenes, known):
@@ -207,7 +207,7 @@ def _both(groups: Sequence[Group]) -> list[Group]:
     """The halves of one source as one: they share no picture and no identity."""
     result = []
     for source in dict.fromkeys(group.source for group in groups):
-        parts = [group for group in groups if group.source == source]
+        parts = [group for group in groups if group.source == source and group.split in SPLITS]
         if len(parts) > 1:
             result.append(
                 Group(
