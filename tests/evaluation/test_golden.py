@@ -100,6 +100,6 @@ def test_the_block_size_changes_nothing(
 
 def test_every_fixture_took_part() -> None:
     assert len(expectations()) >= 6
-    assert len(keys("search")) >= 50
+    assert len(keys("search")) >= 40  # of the six sets that lie here; more with those beside the repository
     assert len(keys("det")) >= 30
     assert sum("cbgm=1" in key for _, key in keys("search")) >= 14
