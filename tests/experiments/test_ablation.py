@@ -72,7 +72,7 @@ def written(folder: Path, *runs: dict[str, Any]) -> Path:
 
 def test_variants_differ_from_the_preset_by_what_they_say(tmp_path: Path) -> None:
     base, settings = preset("medium"), AblationSettings(points=4)
-    found = {v.name: resolved(v, base, settings, tmp_path) for v in VARIANTS}
+    found = {v.name: resolved(v, base, settings, tmp_path) for v in VARIANTS if not v.whole}
     losses = {name: one.model.network.losses for name, one in found.items()}
     assert losses["rss"] == base.model.network.losses
     assert losses["softmax"] == dataclasses.replace(losses["rss"], identity="softmax")
@@ -83,7 +83,8 @@ def test_variants_differ_from_the_preset_by_what_they_say(tmp_path: Path) -> Non
     start = str(tmp_path / "start-0")
     assert {name for name, one in found.items() if one.initial_from != start} == {"softmax-unstarted"}
     alone = found["softmax-unstarted"]
-    assert alone.initial_from is None and alone.joint.reid_rate == 1 and not alone.joint.freeze_head_norms
+    assert alone.initial_from is None
+    assert (alone.joint.reid_rate, alone.joint.freeze_head_norms) == (1, False)
     assert found["rss"].snapshots == (375, 750, 1125)
     # Finer input sees the same people: anchors of the same height in the picture.
     sides = [found[name].model.input.short_side for name in ("rss", "rss-fine")]
@@ -100,6 +101,16 @@ def test_unknown_variants_are_refused() -> None:
         chosen_variants(("rsss",))
 
 
+def test_the_longer_run_is_a_preset_of_its_own_and_only_beside_medium(tmp_path: Path) -> None:
+    (longer,) = chosen_variants(("rss-longer",))
+    base = dataclasses.replace(preset("medium"), seed=3)
+    wanted = resolved(longer, base, AblationSettings(), tmp_path)
+    assert wanted == dataclasses.replace(preset("medium-long"), seed=3)
+    assert longer not in chosen_variants((), "vgg16")
+    with pytest.raises(UsageError, match="no variant 'rss-longer'"):
+        chosen_variants(("rss-longer",), "demo")
+
+
 def test_from_data_to_report_and_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_dataset(tmp_path / "data", data_preset("tiny"), workers=1)
     data = open_dataset("synthetic", root)
@@ -113,7 +124,7 @@ def test_from_data_to_report_and_nothing_twice(tmp_path: Path, monkeypatch: pyte
     assert [point["step"] for point in first["way"]] == [3, 6]
     assert first["way"][-1]["mAP"] == pytest.approx(first["search"]["mAP"], abs=1e-5)
     assert len(first["query_height"]) == len(first["search"]["ap_per_query"]) == 8
-    assert first["cost"]["2"]["steps"] == 6 and first["cost"]["1"]["steps"] == 0
+    assert (first["cost"]["1"]["steps"], first["cost"]["2"]["steps"]) == (0, 6)
 
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("trained again")
@@ -154,7 +165,9 @@ def test_the_report_by_hand(tmp_path: Path) -> None:
 
 
 def test_queries_that_the_rules_leave_out_count_nowhere(tmp_path: Path) -> None:
-    runs = read_runs(written(tmp_path / "r", raw("rss", 0, [0.2, None, 0.4]), raw("softmax", 0, [0.1, None, 0.1])))
+    runs = read_runs(
+        written(tmp_path / "r", raw("rss", 0, [0.2, None, 0.4]), raw("softmax", 0, [0.1, None, 0.1]))
+    )
     found = summary(runs)
     assert found["variants"][1]["mAP"]["mean"] == pytest.approx(0.3)
     assert found["pairs"][0]["mAP"]["mean"] == pytest.approx(0.2)

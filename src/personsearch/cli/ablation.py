@@ -55,8 +55,9 @@ def ablation(
     """Train the paper's ablation and its successors, and draw figure 6.
 
     Plain softmax without and with stage 1, random sampling softmax (RSS), RSS with its odds
-    corrected, OIM, RSS at a finer input. What is finished is not trained again; the report is
-    made of everything that has results in OUT/results, whichever call trained it.
+    corrected, OIM, RSS at a finer input, and beside preset medium the longer medium-long. What
+    is finished is not trained again; the report is made of everything that has results in
+    OUT/results, whichever call trained it.
 
     \b
     Examples:

@@ -25,6 +25,7 @@ from personsearch.model.presets import fine
 from personsearch.model.settings import Identity
 from personsearch.progress import Progress, silent
 from personsearch.training.folder import SETTINGS
+from personsearch.training.presets import medium_long
 from personsearch.training.presets import preset as training_preset
 from personsearch.training.settings import TrainingSettings
 from personsearch.training.snapshots import INITIAL, load_snapshot
@@ -48,6 +49,8 @@ class Variant:
         started: whether stage 2 begins at the point that stage 1 reached, which all started
             variants of a seed share; else stage 2 begins at the trunk's first weights.
         figure: whether it is one of the three of the paper's figure 6.
+        whole: a whole run of its own, both stages, looked at when it is finished and not on the way.
+        beside: only beside this preset; empty for any.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Variant:
     change: Callable[[TrainingSettings], TrainingSettings]
     started: bool = True
     figure: bool = False
+    whole: bool = False
+    beside: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +96,10 @@ def _unstarted(base: TrainingSettings) -> TrainingSettings:
     return dataclasses.replace(_with_loss(base, "softmax"), initial=initial, joint=joint)
 
 
+def _longer(base: TrainingSettings) -> TrainingSettings:
+    return dataclasses.replace(medium_long(), seed=base.seed, pretrained=base.pretrained)
+
+
 def _fine(base: TrainingSettings) -> TrainingSettings:
     return dataclasses.replace(base, model=fine(base.model))
 
@@ -114,20 +123,28 @@ VARIANTS = (
     ),
     Variant(name="oim", title="OIM", change=lambda b: _with_loss(b, "oim")),
     Variant(name="rss-fine", title="RSS, finer input", change=_fine),
+    Variant(
+        name="rss-longer",
+        title="RSS, longer and more varied",
+        change=_longer,
+        started=False,
+        whole=True,
+        beside="medium",
+    ),
 )
 
 
-def chosen_variants(names: Sequence[str]) -> tuple[Variant, ...]:
+def chosen_variants(names: Sequence[str], preset: str = "medium") -> tuple[Variant, ...]:
     """The variants called ``names``, all of them where there are none, in the order of the table.
 
     Raises:
-        UsageError: there is no such variant.
+        UsageError: there is no such variant beside ``preset``.
     """
-    known = {variant.name: variant for variant in VARIANTS}
+    known = {variant.name: variant for variant in VARIANTS if variant.beside in ("", preset)}
     for name in names:
         if name not in known:
             raise UsageError(f"there is no variant {name!r}", hint=f"choose from {', '.join(known)}")
-    return tuple(variant for variant in VARIANTS if not names or variant.name in names)
+    return tuple(variant for name, variant in known.items() if not names or name in names)
 
 
 def run_ablation(
@@ -151,7 +168,7 @@ def run_ablation(
     Raises:
         UsageError: no such variant, preset or gallery size, or ``out`` holds runs of other settings.
     """
-    variants = chosen_variants(settings.only)
+    variants = chosen_variants(settings.only, settings.preset)
     base = dataclasses.replace(training_preset(settings.preset), pretrained=settings.pretrained)
     scenes = dataset.scenes("train")
     dataset.trials(settings.gallery_size)  # asked now rather than after an hour
@@ -180,6 +197,8 @@ def resolved(
 ) -> TrainingSettings:
     """The settings of one run: the variant's, with snapshots on the way, and where it starts."""
     changed = variant.change(base)
+    if variant.whole:
+        return changed
     steps = changed.joint.steps
     points = np.linspace(0, steps, settings.points + 1)[1:-1]
     changed = dataclasses.replace(changed, snapshots=tuple(round(float(p)) for p in points))

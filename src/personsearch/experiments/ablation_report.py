@@ -28,6 +28,7 @@ PAIRS = (
     ("rss-corrected", "rss"),
     ("oim", "rss"),
     ("rss-fine", "rss"),
+    ("rss-longer", "rss"),
 )
 """What is compared, the better one by expectation first; the first two are the paper's claim."""
 
