@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from personsearch import __version__
-from personsearch.cli import dataset, demo, detect, doctor, evaluate, failures, index, search, train
+from personsearch.cli import dataset, demo, detect, doctor, evaluate, export, failures, index, search, train
 
 app = typer.Typer(
     name="personsearch",
@@ -30,6 +30,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("export")(export.export)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -259,7 +259,7 @@ def _quiet() -> Iterator[None]:
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Our two operators and RoI pooling in ONNX."""
+    """Our two operators, RoI pooling and RoIAlign in ONNX."""
     op = needed("onnxscript").opset18
 
     def best(scores: Any, k: int) -> Any:
@@ -280,9 +280,26 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         # The second answer, where each maximum was, is for training alone; nothing reads it.
         return grid, op.Identity(grid)
 
-    own = operators()
+    def aligned(
+        image: Any, rois: Any, spatial_scale: float, height: int, width: int, samples: int, half_pixel: bool
+    ) -> Any:
+        return op.RoiAlign(
+            image,
+            op.Slice(rois, [1], [5], [1]),
+            op.Cast(op.Squeeze(op.Slice(rois, [0], [1], [1]), [1]), to=needed("onnx").TensorProto.INT64),
+            coordinate_transformation_mode="half_pixel" if half_pixel else "output_half_pixel",
+            mode="avg",
+            output_height=height,
+            output_width=width,
+            sampling_ratio=samples,
+            spatial_scale=spatial_scale,
+        )
+
+    operators()  # made known to torch
     return {
-        own.best._opoverload: best,
-        own.survivors._opoverload: survivors,
+        torch.ops.personsearch.best.default: best,
+        torch.ops.personsearch.survivors.default: survivors,
         torch.ops.torchvision.roi_pool.default: pooled,
+        # onnxscript has one, too, which some versions call with arguments it does not take.
+        torch.ops.torchvision.roi_align.default: aligned,
     }
