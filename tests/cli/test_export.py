@@ -15,8 +15,8 @@ from personsearch.cli.export import DRAWN_SIZES, drawn, read
 from personsearch.errors import InputError
 from personsearch.model.checkpoint import save_model
 from personsearch.model.export_folder import QUERY
-from personsearch.model.presets import ModelSettings, build_network, compact_tiny, detector, embedder
 from personsearch.model.onnx_searcher import ONNX_KINDS
+from personsearch.model.presets import ModelSettings, build_network, compact_tiny, detector, embedder
 from personsearch.progress import silent
 from personsearch.types import Detections
 
@@ -110,7 +110,10 @@ def test_what_cannot_be_meant(command, model, photos, tmp_path) -> None:
     assert command(*given, tmp_path / "onnx", "--pictures", tmp_path / "nowhere").code == 4
     assert command(*given, tmp_path / "onnx", "--count", 0).code == 2
     assert command(*given, model, "--pictures", photos).code == 2
-    assert command("export", "--model", tmp_path / "no", "--out", tmp_path / "onnx", "--pictures", photos).code == 4
+    assert (
+        command("export", "--model", tmp_path / "no", "--out", tmp_path / "onnx", "--pictures", photos).code
+        == 4
+    )
     (photos / "broken.png").write_bytes(b"no picture")
     ended = command(*given, tmp_path / "onnx", "--pictures", photos)
     assert ended.code == 4

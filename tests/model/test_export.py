@@ -1,4 +1,4 @@
-"""Exported files answer as the network does at every size, say what they are, and are not left when they do not."""
+"""Exported files answer as the network at every size, say what they are, and are not left if they do not."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def saved(folder: Path, settings: ModelSettings, calibration: Calibration | None
         network = build_network(settings)
         for name, module in network.named_modules():
             last = name.rsplit(".", 1)[-1]
-            if last in ("box", "person", "classify", "regress") and getattr(module, "weight", None) is not None:
+            if (
+                last in ("box", "person", "classify", "regress")
+                and getattr(module, "weight", None) is not None
+            ):
                 module.weight.data.mul_(20)
     save_model(folder, network, settings, calibration=calibration)
     return folder
@@ -198,7 +201,12 @@ def test_the_files_say_what_they_are_and_nothing_of_where_they_were_made(shared:
         assert "uint8 RGB" in said["personsearch.input"]
         assert [entry.version for entry in model.opset_import if not entry.domain] == [18]
         assert not any(function.domain for function in model.functions)
-        for word in (b".py", b"site-packages", str(Path(personsearch.__file__).parent).encode(), str(shared).encode()):
+        for word in (
+            b".py",
+            b"site-packages",
+            str(Path(personsearch.__file__).parent).encode(),
+            str(shared).encode(),
+        ):
             assert word not in content
     sides = [
         [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim] for value in model.graph.input
@@ -217,7 +225,10 @@ def test_the_manifest_holds_the_check_and_the_rule(shared: Path) -> None:
 
 def test_the_fingerprint_is_of_what_shapes_an_embedding() -> None:
     manifest = manifest_of_tiny()
-    assert dataclasses.replace(manifest, name="b", calibration=None, parity={"a": 1}).fingerprint == manifest.fingerprint
+    assert (
+        dataclasses.replace(manifest, name="b", calibration=None, parity={"a": 1}).fingerprint
+        == manifest.fingerprint
+    )
     others = [
         dataclasses.replace(manifest, files={"gallery.onnx": "1", "query.onnx": "3"}),
         dataclasses.replace(manifest, similarity="euclidean"),
@@ -235,7 +246,10 @@ def manifest_of_tiny():
 def normalise_twice(content: bytes) -> bytes:
     """The same graph with mean and deviation taken off a second time."""
     model = onnx.load_from_string(content)
-    nodes, colours = model.graph.node, [t.name for t in model.graph.initializer if list(t.dims) == [1, 3, 1, 1]]
+    nodes, colours = (
+        model.graph.node,
+        [t.name for t in model.graph.initializer if list(t.dims) == [1, 3, 1, 1]],
+    )
     (divide,) = (i for i, node in enumerate(nodes) if node.op_type == "Div" and node.input[1] in colours)
     (subtract,) = (node for node in nodes if node.output[0] == nodes[divide].input[0])
     assert subtract.op_type == "Sub"
@@ -254,7 +268,7 @@ def test_pixels_normalised_twice_leave_no_export(shared: Path, tmp_path: Path, c
     cheap[name] = normalise_twice(cheap[name])
     onnx.checker.check_model(onnx.load_from_string(cheap[name]))
     out = tmp_path / "out"
-    with pytest.raises(ParityError, match="the export is not the model: .*cosine") as caught:
+    with pytest.raises(ParityError, match=r"the export is not the model: .*cosine") as caught:
         export_model(shared / "model", out, PICTURES)
     assert caught.value.exit_code == 1
     assert caught.value.parity.cosine < 0.9999
@@ -287,7 +301,7 @@ def test_the_same_model_again_and_another_one(shared: Path, copied: Path, cheap,
 
 
 def test_other_folders_are_refused(shared: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="something else than an export: calibration.json"):
+    with pytest.raises(UsageError, match=r"something else than an export: calibration\.json"):
         export_model(shared / "model", shared / "model", PICTURES)
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="is a file"):
@@ -329,10 +343,10 @@ def test_a_changed_manifest_is_refused(copied: Path, change, said: str) -> None:
 def test_damaged_files_are_refused(copied: Path) -> None:
     content = (copied / QUERY).read_bytes()
     (copied / QUERY).write_bytes(content[:-1])
-    with pytest.raises(InputError, match="query.onnx is not the file that was exported"):
+    with pytest.raises(InputError, match=r"query\.onnx is not the file that was exported"):
         load_searcher(copied)
     (copied / QUERY).unlink()
-    with pytest.raises(InputError, match="query.onnx is not the file that was exported"):
+    with pytest.raises(InputError, match=r"query\.onnx is not the file that was exported"):
         load_searcher(copied)
     (copied / MANIFEST).write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
@@ -405,7 +419,9 @@ np.savez("answer.npz", boxes=boxes, scores=scores, embeddings=embeddings, descri
 
 def scratch(base: ModelSettings) -> ModelSettings:
     """With norms that random weights can use, and small pictures."""
-    options = dataclasses.replace(base.trunk_options, norm="group") if base.trunk != "vgg16" else base.trunk_options
+    options = (
+        dataclasses.replace(base.trunk_options, norm="group") if base.trunk != "vgg16" else base.trunk_options
+    )
     return dataclasses.replace(
         base,
         identities=9,
@@ -425,7 +441,14 @@ def scratch(base: ModelSettings) -> ModelSettings:
         scratch(dataclasses.replace(resnet50(), trunk="resnet18")),
         scratch(with_pyramid(dataclasses.replace(resnet50(), trunk="resnet18"), channels=32)),
         scratch(dataclasses.replace(seqnet(), trunk="resnet18")),
-        scratch(dataclasses.replace(vgg16(), network=dataclasses.replace(vgg16().network, head=dataclasses.replace(vgg16().network.head, hidden=64)))),
+        scratch(
+            dataclasses.replace(
+                vgg16(),
+                network=dataclasses.replace(
+                    vgg16().network, head=dataclasses.replace(vgg16().network.head, hidden=64)
+                ),
+            )
+        ),
     ],
     ids=["detector", "embedder", "pooled", "sequential", "resnet18", "pyramid", "seqnet", "vgg16"],
 )

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -113,9 +113,7 @@ def test_detectors_have_no_embeddings_to_compare_and_embedders_no_boxes(tiny_set
 def test_who_sees_nobody_proves_nothing(tiny_settings, pictures) -> None:
     network = tiny_settings.network
     blind = dataclasses.replace(network, detect=dataclasses.replace(network.detect, min_score=1.0))
-    searcher = untrained_searcher(
-        dataclasses.replace(tiny_settings, network=blind), seed=0, device="cpu"
-    )
+    searcher = untrained_searcher(dataclasses.replace(tiny_settings, network=blind), seed=0, device="cpu")
     (complaint,) = compare(searcher, searcher, pictures).complaints(Tolerances())
     assert complaint == "nobody was seen in 3 pictures, which proves nothing"
 
@@ -155,6 +153,7 @@ def test_ranks_by_hand() -> None:
 TABLES = arrays(np.float64, (3, 6), elements=st.floats(-1, 1, width=32))
 
 
+@settings(max_examples=40)
 @given(TABLES, TABLES, st.integers(1, 8), st.sampled_from([0.0, 0.1, 0.5]))
 def test_ranks_against_loops(ours, theirs, k, tie) -> None:
     alike = same = places = 0
@@ -171,7 +170,11 @@ def test_ranks_against_loops(ours, theirs, k, tie) -> None:
     )
 
 
-@given(st.lists(st.tuples(*[st.integers(0, 6)] * 2), max_size=4), st.lists(st.tuples(*[st.integers(0, 6)] * 2), max_size=4))
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(*[st.integers(0, 6)] * 2), max_size=4),
+    st.lists(st.tuples(*[st.integers(0, 6)] * 2), max_size=4),
+)
 def test_pairs_overlap_as_much_as_any_pairing(a, b) -> None:
     first, second = (
         np.array([[x, y, x + 5, y + 5] for x, y in corners], np.float32).reshape(-1, 4) for corners in (a, b)
@@ -183,7 +186,10 @@ def test_pairs_overlap_as_much_as_any_pairing(a, b) -> None:
     if len(a) > len(b):
         overlap = overlap.T
     best = max(
-        (sum(overlap[i, j] for i, j in enumerate(chosen)) for chosen in permutations(range(overlap.shape[1]), overlap.shape[0])),
+        (
+            sum(overlap[i, j] for i, j in enumerate(chosen))
+            for chosen in permutations(range(overlap.shape[1]), overlap.shape[0])
+        ),
         default=0.0,
     )
     # What is left out overlaps too little to be one person.
@@ -193,6 +199,7 @@ def test_pairs_overlap_as_much_as_any_pairing(a, b) -> None:
     assert found >= best - left * SAME_PLACE - 1e-5
 
 
+@settings(max_examples=40)
 @given(arrays(np.float64, (4, 3), elements=st.floats(-5, 5, width=32)), st.floats(0.1, 9))
 def test_a_longer_copy_has_cosine_one_and_its_own_distance(rows, factor) -> None:
     assert cosines(rows, factor * rows) == pytest.approx(np.ones(4), abs=1e-6)

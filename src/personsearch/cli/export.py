@@ -30,7 +30,9 @@ def export(
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Check with at most so many pictures.")] = 10,
     max_box: Annotated[float, typer.Option("--max-box", min=0, help="Pixels a box may be off.")] = 0.1,
-    max_score: Annotated[float, typer.Option("--max-score", min=0, help="By what a score may be off.")] = 1e-3,
+    max_score: Annotated[
+        float, typer.Option("--max-score", min=0, help="By what a score may be off.")
+    ] = 1e-3,
     min_cosine: Annotated[
         float, typer.Option("--min-cosine", max=1, help="Between two descriptions of one person.")
     ] = 0.9999,

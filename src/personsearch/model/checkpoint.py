@@ -140,7 +140,8 @@ def load_searcher(
     if is_export(Path(path)):
         if precision != "fp32":
             raise UsageError(
-                f"{path} is an export, which computes in float32", hint="drop the precision, or give the model"
+                f"{path} is an export, which computes in float32",
+                hint="drop the precision, or give the model",
             )
         return load_onnx_searcher(path, device)
     model = load_model(path, device, precision=precision)

@@ -142,7 +142,9 @@ def _check_folder(out: Path, source: str, overwrite: bool) -> None:
         except (ValueError, AttributeError):
             found = None
         if found != source and not overwrite:
-            raise UsageError(f"{out} holds the export of another model", hint="choose another --out or --overwrite")
+            raise UsageError(
+                f"{out} holds the export of another model", hint="choose another --out or --overwrite"
+            )
         return
     ours = {name + suffix for name in (GALLERY, QUERY) for suffix in ("", UNCHECKED)}
     others = sorted(path.name for path in out.iterdir() if path.name not in ours) if out.exists() else []

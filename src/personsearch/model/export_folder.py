@@ -130,7 +130,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(f"{path} names the wrong files", hint="export the model again")
     for name, digest in manifest.files.items():
         if not (folder / name).is_file() or sha256_of(folder / name) != digest:
-            raise InputError(f"{folder / name} is not the file that was exported", hint="export the model again")
+            raise InputError(
+                f"{folder / name} is not the file that was exported", hint="export the model again"
+            )
     return manifest
 
 

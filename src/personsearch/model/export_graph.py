@@ -89,7 +89,7 @@ class _Pass(nn.Module):
 
     def _input(self, pictures: Tensor) -> Tensor:
         """(b, h, w, 3) uint8 RGB to the trunk's (b, 3, h', w'), padded as ``inputs.padded_batch`` does."""
-        count, height, width, _ = pictures.shape
+        _, height, width, _ = pictures.shape
         multiple = self.settings.input.multiple
         rows = torch.arange((height + multiple - 1) // multiple * multiple)
         columns = torch.arange((width + multiple - 1) // multiple * multiple)
@@ -174,9 +174,7 @@ class GalleryPass(_Pass):
             embeddings = self.network.head(pooled, classify=False).embeddings
         return boxes, scores, embeddings
 
-    def _proposed(
-        self, images: Tensor, maps: dict[str, Tensor], limits: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _proposed(self, images: Tensor, maps: dict[str, Tensor], limits: Tensor) -> tuple[Tensor, Tensor]:
         """Proposals (n, 4) and their scores (n,), best first: torchvision's filter without its branches."""
         proposals = self.network.proposals
         network, chosen = proposals.network, proposals.settings

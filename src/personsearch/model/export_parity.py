@@ -99,7 +99,12 @@ class Parity:
         checks = (
             ("box", self.box, allowed.box, "a box is {} px off ({} allowed)"),
             ("score", self.score, allowed.score, "a score is {} off ({} allowed)"),
-            ("embedding", self.embedding, allowed.embedding, "an embedding is {} of its length off ({} allowed)"),
+            (
+                "embedding",
+                self.embedding,
+                allowed.embedding,
+                "an embedding is {} of its length off ({} allowed)",
+            ),
         )
         for name, value, most, text in checks:
             if value is not None and not value <= most:  # NaN is no agreement
@@ -216,9 +221,7 @@ class _Notes:
             return 0, None, None
         queries, people = _stacked(self.asked), _stacked(known)
         chosen = np.unique(np.linspace(0, len(queries[0]) - 1, MOST_QUERIES).astype(int))
-        found = [
-            similarities(q[chosen], p, similarity) for q, p in zip(queries, people, strict=True)
-        ]
+        found = [similarities(q[chosen], p, similarity) for q, p in zip(queries, people, strict=True)]
         same, order = rank_agreement(*found, tie=tie if similarity == "cosine" else tie * _span(found[0]))
         return len(chosen), same, order
 

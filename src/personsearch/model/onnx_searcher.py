@@ -172,5 +172,6 @@ def _session(path: Path, providers: list[Any]) -> Any:
     except Exception as error:  # its own kinds share no other base
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"ONNX Runtime cannot run {path}: {reason}", hint="use the version of onnxruntime it was exported with"
+            f"ONNX Runtime cannot run {path}: {reason}",
+            hint="use the version of onnxruntime it was exported with",
         ) from error
