@@ -19,30 +19,37 @@ DRAWN_SIZES = ((640, 480), (375, 500), (801, 451), (320, 240), (413, 413))
 """(width, height) of the generated pictures, one after the other."""
 
 
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the ONNX files.", show_default=False)]
+Pictures = Annotated[
+    Path | None,
+    typer.Option("--pictures", help="Folder of pictures for the check.", show_default="generated pictures"),
+]
+Count = Annotated[int, typer.Option("--count", min=1, help="Check with at most so many pictures.")]
+MaxBox = Annotated[float, typer.Option("--max-box", min=0, help="Pixels a box may be off.")]
+MaxScore = Annotated[float, typer.Option("--max-score", min=0, help="By what a score may be off.")]
+MinCosine = Annotated[
+    float, typer.Option("--min-cosine", max=1, help="Between two descriptions of one person.")
+]
+MaxMissing = Annotated[
+    float, typer.Option("--max-missing", min=0, max=1, help="Share of people whom only one of them sees.")
+]
+MinRanks = Annotated[
+    float, typer.Option("--min-ranks", min=0, max=1, help="Share of equal places in the first 10 hits.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another model's export.")]
+
+
 def export(
     model: ModelOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the ONNX files.", show_default=False)],
-    pictures: Annotated[
-        Path | None,
-        typer.Option(
-            "--pictures", help="Folder of pictures for the check.", show_default="generated pictures"
-        ),
-    ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Check with at most so many pictures.")] = 10,
-    max_box: Annotated[float, typer.Option("--max-box", min=0, help="Pixels a box may be off.")] = 0.1,
-    max_score: Annotated[
-        float, typer.Option("--max-score", min=0, help="By what a score may be off.")
-    ] = 1e-3,
-    min_cosine: Annotated[
-        float, typer.Option("--min-cosine", max=1, help="Between two descriptions of one person.")
-    ] = 0.9999,
-    max_missing: Annotated[
-        float, typer.Option("--max-missing", min=0, max=1, help="Share of people whom only one of them sees.")
-    ] = 0.02,
-    min_ranks: Annotated[
-        float, typer.Option("--min-ranks", min=0, max=1, help="Share of equal places in the first 10 hits.")
-    ] = 0.99,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another model's export.")] = False,
+    out: Out,
+    pictures: Pictures = None,
+    count: Count = 10,
+    max_box: MaxBox = 0.1,
+    max_score: MaxScore = 1e-3,
+    min_cosine: MinCosine = 0.9999,
+    max_missing: MaxMissing = 0.02,
+    min_ranks: MinRanks = 0.99,
+    overwrite: Overwrite = False,
     form: FormatOption = None,
     as_json: JsonOption = False,
     progress: ProgressOption = ProgressKind.AUTO,
@@ -59,7 +66,7 @@ def export(
       personsearch export --model model --out model-onnx --pictures photos --count 50
     """
     from personsearch.model.export import ParityError, export_model
-    from personsearch.model.export_parity import Tolerances
+    from personsearch.model.export_parity import Parity, Tolerances
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
@@ -80,8 +87,6 @@ def export(
         "parts": made.parts,
         "files": [str(out / name) for name in made.files],
     }
-    from personsearch.model.export_parity import Parity
-
     measured = {key: value for key, value in made.parity.items() if key != "allowed"}
     printer(answer(out, Parity(**measured), allowed, described))
 

@@ -76,9 +76,8 @@ def export_model(
 ) -> Manifest:
     """Export the model folder ``model`` to ONNX files in ``out``, and check them.
 
-    Both are run on ``pictures``, on the CPU in float32, and compared; only then the files
-    get their names, and ``export.json``, which makes them an export, comes last. An export of
-    the same model in ``out`` is replaced.
+    Both are run on ``pictures``, on the CPU in float32, and compared; only then the files get their
+    names, and ``export.json`` comes last. An export of the same model in ``out`` is replaced.
 
     Args:
         model: a model folder, or a finished run's.
@@ -105,31 +104,34 @@ def export_model(
     _check_folder(out, eager.fingerprint, overwrite)
     manifest = manifest_of(eager)
     names = passes(manifest.parts)
-    unchecked = [out / f"{name}{UNCHECKED}" for name in names]
     try:
         for name in progress(names, "exporting", total=len(names)):
             write_bytes(out / f"{name}{UNCHECKED}", onnx_bytes(eager, name, manifest))
-        digests = {name: sha256_of(path) for name, path in zip(names, unchecked, strict=True)}
+        digests = {name: sha256_of(out / f"{name}{UNCHECKED}") for name in names}
         manifest = dataclasses.replace(manifest, files=digests)
         exported = ONNX_KINDS[manifest.parts](out, manifest, device="cpu", suffix=UNCHECKED)
         parity = compare(eager, exported, pictures, tie=tolerances.tie, progress=progress)
         complaints = parity.complaints(tolerances)
         if complaints:
             raise ParityError(complaints, parity)
-        manifest = dataclasses.replace(
-            manifest, parity={**parity.to_json(), "allowed": dataclasses.asdict(tolerances)}
-        )
-        (out / MANIFEST).unlink(missing_ok=True)
-        for name in (GALLERY, QUERY):
-            if name in names:
-                (out / f"{name}{UNCHECKED}").replace(out / name)
-            else:  # of another model
-                (out / name).unlink(missing_ok=True)
-        write_json(out / MANIFEST, manifest.to_json())
+        measured = {**parity.to_json(), "allowed": dataclasses.asdict(tolerances)}
+        manifest = dataclasses.replace(manifest, parity=measured)
+        _finish(out, manifest)
     finally:
-        for path in unchecked:
-            path.unlink(missing_ok=True)
+        for name in names:
+            (out / f"{name}{UNCHECKED}").unlink(missing_ok=True)
     return manifest
+
+
+def _finish(out: Path, manifest: Manifest) -> None:
+    """Give the checked files their names; between the first and the last step there is no export."""
+    (out / MANIFEST).unlink(missing_ok=True)
+    for name in (GALLERY, QUERY):
+        if name in manifest.files:
+            (out / f"{name}{UNCHECKED}").replace(out / name)
+        else:  # of another model
+            (out / name).unlink(missing_ok=True)
+    write_json(out / MANIFEST, manifest.to_json())
 
 
 def _check_folder(out: Path, source: str, overwrite: bool) -> None:
