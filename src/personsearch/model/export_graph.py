@@ -9,6 +9,7 @@ rows are left. Whether both ways agree is measured at every export (``export_par
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -59,15 +60,20 @@ def operators() -> _Operators:
     def survivors_shape(boxes: Tensor, scores: Tensor, overlap: float, limit: int) -> Tensor:
         return scores.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.int64)
 
+    # Annotations are text here, so that torch has to be told what they say.
+    schemas: tuple[tuple[str, Callable[..., Any], Callable[..., Any]], ...] = (
+        ("best(Tensor scores, int k) -> (Tensor, Tensor)", best, best_shape),
+        (
+            "survivors(Tensor boxes, Tensor scores, float overlap, int limit) -> Tensor",
+            survivors,
+            survivors_shape,
+        ),
+    )
     made = []
-    for function, shape in ((best, best_shape), (survivors, survivors_shape)):
-        # Annotations are text here; torch reads the types of a schema.
-        schema = {
-            "best": "(Tensor scores, int k) -> (Tensor, Tensor)",
-            "survivors": "(Tensor boxes, Tensor scores, float overlap, int limit) -> Tensor",
-        }[function.__name__]
+    for schema, function, shape in schemas:
+        name, _, rest = schema.partition("(")
         operator = torch.library.custom_op(
-            f"personsearch::{function.__name__}", function, mutates_args=(), schema=schema
+            f"personsearch::{name}", function, mutates_args=(), schema=f"({rest}"
         )
         operator.register_fake(shape)
         made.append(operator)
