@@ -17,7 +17,19 @@ from typing import Annotated
 import typer
 
 from personsearch import __version__
-from personsearch.cli import dataset, demo, detect, doctor, evaluate, export, failures, index, search, train
+from personsearch.cli import (
+    ablation,
+    dataset,
+    demo,
+    detect,
+    doctor,
+    evaluate,
+    export,
+    failures,
+    index,
+    search,
+    train,
+)
 
 app = typer.Typer(
     name="personsearch",
@@ -31,6 +43,7 @@ app.command("detect")(detect.detect)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("export")(export.export)
+app.command("ablation")(ablation.ablation)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torchvision.ops import nms, roi_align, roi_pool
 from torchvision.ops.poolers import initLevelMapper
 
+from personsearch.model.aligning import SAMPLES
 from personsearch.model.head import HeadOutput, ReidHead, person_scores
 from personsearch.model.inputs import normalised
 from personsearch.model.losses.rss import log_odds
@@ -121,7 +122,7 @@ class _Pass(nn.Module):
         if s.kind == "pool":
             grid: Tensor = roi_pool(maps[s.source], rois, s.size, scale)
         else:
-            grid = roi_align(maps[s.source], rois, s.size, scale, sampling_ratio=2, aligned=True)
+            grid = roi_align(maps[s.source], rois, s.size, scale, sampling_ratio=SAMPLES, aligned=True)
         return grid
 
     def _pyramid_grid(self, s: PoolSettings, maps: dict[str, Tensor], rois: Tensor) -> Tensor:
@@ -132,7 +133,7 @@ class _Pass(nn.Module):
         level = initLevelMapper(finest, coarsest)([rois[:, 1:]])
         grid: Tensor | None = None
         for i, (name, stride) in enumerate(zip(pooling.levels, strides, strict=True)):
-            here = roi_align(maps[name], rois, s.size, 1.0 / stride, sampling_ratio=2, aligned=False)
+            here = roi_align(maps[name], rois, s.size, 1.0 / stride, sampling_ratio=SAMPLES, aligned=False)
             grid = here if grid is None else torch.where((level == i)[:, None, None, None], here, grid)
         assert grid is not None
         return grid
