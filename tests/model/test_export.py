@@ -18,6 +18,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torchvision.ops import roi_align, roi_pool
 
 import personsearch
 from personsearch.errors import InputError, LockedError, UsageError
@@ -365,19 +366,46 @@ def test_devices() -> None:
             execution_providers(device)
 
 
-def test_roi_pooling_and_blue_first(tmp_path: Path) -> None:
-    settings = tiny(pools=(PoolSettings(size=(3, 3)),))
-    settings = dataclasses.replace(settings, input=dataclasses.replace(settings.input, bgr=True))
-    model = load_model(saved(tmp_path / "model", settings), "cpu")
-    query = graph(onnx_bytes(model, QUERY, manifest_of(model)))
-    pixels = pixels_of((135, 161))
-    boxes = np.array([[0, 0, 161, 135], [10.4, 5.6, 40, 90], [3, 3, 4, 4], [140, 20, 161, 133]], np.float32)
-    batch, _ = padded_batch([pixels], 32)
-    wanted = model.network.describe(normalised(batch, settings.input), [torch.from_numpy(boxes)])
-    (rows,) = query.run(None, {"picture": pixels, "boxes": boxes})
-    np.testing.assert_allclose(rows, wanted.numpy(), atol=1e-5)
-    (none,) = query.run(None, {"picture": pixels, "boxes": boxes[:0]})
-    assert none.shape == (0, 16)
+class Pooled(torch.nn.Module):
+    """RoI pooling alone."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, maps: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:
+        if self.kind == "pool":
+            return roi_pool(maps, rois, (3, 2), 0.25)
+        return roi_align(maps, rois, (3, 2), 0.25, sampling_ratio=2, aligned=self.kind == "align")
+
+
+@pytest.mark.parametrize("kind", ["pool", "align", "pyramid"])
+def test_pooling_is_the_same_node_by_node(kind: str) -> None:
+    module, rng = Pooled(kind), np.random.default_rng(1)
+
+    def maps(height: int, width: int) -> np.ndarray:
+        return rng.standard_normal((2, 3, height, width), dtype=np.float32)
+
+    def rois(count: int) -> np.ndarray:
+        corners = rng.uniform(0, 60, (count, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(0.5, 40, (count, 2))], axis=1)
+        return np.concatenate([np.arange(count)[:, None] % 2, boxes], axis=1).astype(np.float32)
+
+    sides = {2: torch.export.Dim("rows", min=4), 3: torch.export.Dim("columns", min=4)}
+    proto = export_module._proto(
+        module,
+        {"maps": torch.from_numpy(maps(9, 7)), "rois": torch.from_numpy(rois(3))},
+        ["grid"],
+        {"maps": sides, "rois": {0: torch.export.Dim("people")}},
+        kind,
+    )
+    session = graph(proto.SerializeToString())
+    for size, count in (((9, 7), 3), ((16, 21), 40), ((5, 30), 1), ((9, 9), 0)):
+        given = {"maps": maps(*size), "rois": rois(count)}
+        wanted = module(*(torch.from_numpy(value) for value in given.values())).numpy()
+        (found,) = session.run(None, given)
+        assert found.shape == (count, 3, 3, 2)
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_what_torch_cannot_export_is_an_input_error(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
