@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from personsearch.cli.export import DRAWN_SIZES, drawn, read
+from personsearch.cli.export import DRAWN_SIZES, drawn, fitted, read
 from personsearch.errors import InputError
 from personsearch.model.checkpoint import save_model
 from personsearch.model.export_folder import QUERY
@@ -125,6 +125,14 @@ def test_generated_pictures_have_several_sizes_and_are_the_same_each_time() -> N
     first, second = drawn(2, silent), drawn(2, silent)
     assert [picture.size for picture in first] == list(DRAWN_SIZES[:2])
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, second, strict=True))
+
+
+def test_the_middle_of_a_picture_fills_the_size() -> None:
+    pixels = np.arange(4 * 6, dtype=np.uint8).reshape(4, 6, 1).repeat(3, axis=2)
+    assert fitted(pixels, (6, 4)).tolist() == pixels.tolist()
+    assert fitted(pixels, (4, 4)).tolist() == pixels[:, 1:5].tolist()
+    assert fitted(pixels, (6, 2)).tolist() == pixels[1:3].tolist()
+    assert fitted(pixels, (5, 9)).shape == (9, 5, 3)
 
 
 def test_a_folder_is_sampled_evenly(photos: Path) -> None:

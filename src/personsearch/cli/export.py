@@ -13,7 +13,7 @@ from personsearch.cli.output import Answer, Printer, chosen
 if TYPE_CHECKING:
     from personsearch.model.export_parity import Parity, Tolerances
     from personsearch.progress import Progress
-    from personsearch.types import Picture
+    from personsearch.types import Array, Picture
 
 DRAWN_SIZES = ((640, 480), (375, 500), (801, 451), (320, 240), (413, 413))
 """(width, height) of the generated pictures, one after the other."""
@@ -92,23 +92,35 @@ def export(
 
 
 def drawn(count: int, progress: Progress) -> list[Picture]:
-    """``count`` generated pictures of several sizes."""
+    """At most ``count`` pictures of the generated benchmark's test split, fitted to several sizes."""
     from personsearch.datasets.synthetic.photo import make_tiles
     from personsearch.datasets.synthetic.plan import plan_split
+    from personsearch.datasets.synthetic.presets import preset
     from personsearch.datasets.synthetic.scene import make_shot
-    from personsearch.datasets.synthetic.settings import SyntheticSettings
     from personsearch.types import Picture
 
-    tiles = make_tiles()
+    settings, tiles = preset("demo"), make_tiles()
+    casts = plan_split(settings, "test")[:count]
     found = []
-    for number in progress(range(count), "drawing pictures", total=count):
+    for number, cast in enumerate(progress(casts, "drawing pictures", total=len(casts))):
         size = DRAWN_SIZES[number % len(DRAWN_SIZES)]
-        settings = SyntheticSettings(
-            seed=number, train_identities=0, train_scenes=0, test_identities=4, test_scenes=4, size=size
-        )
-        shot = make_shot(settings, "test", 0, plan_split(settings, "test")[0], tiles)
-        found.append(Picture(shot.pixels, name=f"generated-{number + 1}-{size[0]}x{size[1]}"))
+        pixels = fitted(make_shot(settings, "test", number, cast, tiles).pixels, size)
+        found.append(Picture(pixels, name=f"generated-{number + 1}-{size[0]}x{size[1]}"))
     return found
+
+
+def fitted(pixels: Array, size: tuple[int, int]) -> Array:
+    """The middle of (h, w, 3) ``pixels``, scaled so that it fills ``size`` (width, height)."""
+    import cv2
+    import numpy as np
+
+    height, width = pixels.shape[:2]
+    scale = max(size[0] / width, size[1] / height)
+    sides = (max(size[0], round(width * scale)), max(size[1], round(height * scale)))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = pixels if sides == (width, height) else cv2.resize(pixels, sides, interpolation=way)
+    left, top = (sides[0] - size[0]) // 2, (sides[1] - size[1]) // 2
+    return np.ascontiguousarray(scaled[top : top + size[1], left : left + size[0]])
 
 
 def read(folder: Path, count: int, progress: Progress) -> list[Picture]:
