@@ -24,6 +24,7 @@ from personsearch.cli import (
     detect,
     doctor,
     evaluate,
+    export,
     failures,
     index,
     search,
@@ -41,6 +42,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("export")(export.export)
 app.command("ablation")(ablation.ablation)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
