@@ -1,7 +1,7 @@
 """How fast are the classical descriptors, and how good on given boxes?
 
-    python benchmarks/reid.py ROOT --work DIR [--gallery-size 50] [--queries N]
-    python benchmarks/reid.py --real DIR --work DIR
+    python benchmarks/reid.py ROOT --work DIR [--gallery-size 50] [--queries N] [--train-pictures N]
+    python benchmarks/reid.py --real DIR --work DIR [--sets cuhk03 cuhk01]
 
 With ROOT, a generated benchmark (``personsearch dataset make``): the descriptors are trained on its
 training half and search its test half on the annotated boxes; milliseconds a person are measured on
@@ -86,10 +86,10 @@ def speed(embedder: Embedder, pictures: list[tuple[Picture, np.ndarray]]) -> flo
     return round(1000 * min(rounds) / count, 2)
 
 
-def on_generated(given: argparse.Namespace) -> dict[str, Any]:
+def on_generated(given: argparse.Namespace) -> None:
     dataset = open_dataset("synthetic", given.root)
     progress = console("plain")
-    train, test = dataset.scenes("train"), dataset.scenes("test")
+    train, test = dataset.scenes("train")[: given.train_pictures], dataset.scenes("test")
     sample = [(images.load(scene.path), scene.boxes) for scene in test[:40] if len(scene) and scene.path]
     record: dict[str, Any] = {"gallery_size": given.gallery_size, "train pictures": len(train)}
     for name, learn in trainings(given.colour_names, given.pairs).items():
@@ -108,8 +108,8 @@ def on_generated(given: argparse.Namespace) -> dict[str, Any]:
             "mAP interval": [round(result.intervals["mAP"].low, 4), round(result.intervals["mAP"].high, 4)],
             "queries": len(result.search.ap),
         }
+        write_json(RESULTS / "reid.json", record)
         print(name, json.dumps(record[name]), flush=True)
-    return record
 
 
 def real_people(folder: Path, name: str) -> tuple[list[Scene], list[Scene], np.ndarray]:
@@ -158,13 +158,13 @@ def cross_camera(
     return {**top, "mAP": round(float((1 / table).mean()), 4), "top-1 deviation": spread, "people": len(both)}
 
 
-def on_real(given: argparse.Namespace) -> dict[str, Any]:
+def on_real(given: argparse.Namespace) -> None:
     progress = console("plain")
     record: dict[str, Any] = {"protocol": f"cross-camera, single shot, mean of {DRAWS} drawings"}
     if given.colour_names is not None:
         same = agreement(focal_table(), read_table(given.colour_names))
         record["first names as in the learned table"] = round(same, 4)
-    for name in ("cuhk03", "cuhk01"):
+    for name in given.sets:
         train, held, camera = real_people(given.real, name)
         people = np.array([scene.people[0] for scene in held])
         record[name] = {"training crops": len(train), "held-out crops": len(held)}
@@ -173,26 +173,25 @@ def on_real(given: argparse.Namespace) -> dict[str, Any]:
             embedder = learn(train, work / "parts" / method.replace(", ", "-"), work / "cache", progress)
             vectors = embed_all(embedder, held, progress)
             record[name][method] = cross_camera(vectors, people, camera, embedder)
+            write_json(RESULTS / "reid-real.json", record)
             print(name, method, json.dumps(record[name][method]), flush=True)
-    return record
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("root", type=Path, nargs="?")
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--sets", nargs="+", choices=("cuhk03", "cuhk01"), default=["cuhk03", "cuhk01"])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--colour-names", type=Path)
     parser.add_argument("--gallery-size", type=int, default=50)
     parser.add_argument("--queries", type=int)
+    parser.add_argument("--train-pictures", type=int)
     parser.add_argument("--pairs", type=int, default=KissmeSettings().pairs)
     given = parser.parse_args()
     if (given.root is None) == (given.real is None):
         parser.error("give either ROOT or --real DIR")
-    if given.real is not None:
-        write_json(RESULTS / "reid-real.json", on_real(given))
-    else:
-        write_json(RESULTS / "reid.json", on_generated(given))
+    on_real(given) if given.real is not None else on_generated(given)
 
 
 if __name__ == "__main__":
