@@ -97,15 +97,15 @@ def test_the_approximation_against_the_exact_pyramid() -> None:
                 continue
             if min(wanted.shape[1:]) < 24:  # a few cells say little about a mean
                 continue
-            assert np.abs(found[:3] - wanted[:3]).mean() < 2  # of 255
-            assert np.abs(found[3] - wanted[3]).mean() < 0.15 * wanted[3].mean()
+            assert np.abs(found[:3] - wanted[:3]).mean() < 2.5  # of 255
+            assert np.abs(found[3] - wanted[3]).mean() < 0.2 * wanted[3].mean()
             inner = slice(PAD, -PAD)
             mean = wanted[3, inner, inner].mean()
             off.append(abs(found[3, inner, inner].mean() / mean - 1))
             plain_off.append(abs(part(plain, number)[3, inner, inner].mean() / mean - 1))
         assert len(off) >= 4
-        assert np.mean(off) < 0.03
-        assert np.mean(off) < np.mean(plain_off)
+        assert np.mean(off) < 0.05
+        assert np.mean(off) < np.mean(plain_off) / 2
 
 
 def test_the_power_as_a_line_through_the_origin() -> None:

@@ -12,6 +12,7 @@ def test_json_gives_them_back() -> None:
     settings = AcfSettings(seed=3, window=(64, 128), person_height=100, trees=(4, 8), held_out=0.25)
     assert AcfSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
     assert settings.cells == (32, 16)
+    assert json.dumps(settings.to_json()) == json.dumps(AcfSettings.from_json(settings.to_json()).to_json())
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,21 @@ def test_people_are_found_in_new_pictures(trained: Path, new_scenes: list[Scene]
     assert 0.35 < detector.model.aspect < 0.45  # drawn as 0.4
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, scenes: list[Scene], small: AcfSettings) -> Path:
+    return train_acf(scenes, quick(small), tmp_path_factory.mktemp("whole"))
+
+
 @pytest.mark.parametrize("rounds", [1, 2, 3])
 def test_killed_after_a_round_it_goes_on_to_the_same_bytes(
-    tmp_path: Path, scenes: list[Scene], small: AcfSettings, monkeypatch: pytest.MonkeyPatch, rounds: int
+    tmp_path: Path,
+    scenes: list[Scene],
+    small: AcfSettings,
+    whole: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rounds: int,
 ) -> None:
     settings = quick(small)
-    wanted = load_acf(train_acf(scenes, settings, tmp_path / "whole")).fingerprint
     keep, grown = module.save_standing, module.grow_trees
 
     def killed(folder: Path, standing: module.Standing, made_from: dict) -> None:
@@ -62,15 +71,14 @@ def test_killed_after_a_round_it_goes_on_to_the_same_bytes(
 
     monkeypatch.setattr(module, "grow_trees", counting)
     folder = train_acf(scenes, settings, tmp_path / "part")
-    assert load_acf(folder).fingerprint == wanted
+    assert load_acf(folder).fingerprint == load_acf(whole).fingerprint
     assert len(counted) == 3 - rounds  # no round is made twice
     assert not (folder / STATE).exists()
 
 
-def test_the_seed_decides(tmp_path: Path, scenes: list[Scene], small: AcfSettings) -> None:
-    settings = quick(small)
-    one = load_acf(train_acf(scenes, settings, tmp_path / "1"))
-    other = load_acf(train_acf(scenes, dataclasses.replace(settings, seed=1), tmp_path / "2"))
+def test_the_seed_decides(tmp_path: Path, scenes: list[Scene], small: AcfSettings, whole: Path) -> None:
+    one = load_acf(whole)
+    other = load_acf(train_acf(scenes, dataclasses.replace(quick(small), seed=1), tmp_path))
     assert one.fingerprint != other.fingerprint
     assert not np.array_equal(one.model.trees.features, other.model.trees.features)
 

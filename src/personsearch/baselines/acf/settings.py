@@ -107,8 +107,12 @@ class AcfSettings:
         return self.window[1] // CELL, self.window[0] // CELL
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON knows them."""
-        return {**asdict(self), "window": list(self.window), "trees": list(self.trees)}
+        """The settings as JSON knows them; whole numbers given for others are written as such."""
+        kinds = {field.name: type(field.default) for field in fields(self)}
+        return {
+            name: list(value) if kinds[name] is tuple else kinds[name](value)
+            for name, value in asdict(self).items()
+        }
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> AcfSettings:
