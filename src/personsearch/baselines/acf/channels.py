@@ -74,7 +74,7 @@ def _band(pixels: Array) -> Array:
     """(10, h / 4, w / 4) channels of ``pixels``; the outer 7 rows lack what lies beyond."""
     colours = smoothed(cv2.cvtColor(pixels, cv2.COLOR_RGB2LUV).astype(np.float32))
     magnitude, orientation = gradient(colours * _LUV_UNITS)
-    around = cv2.sepFilter2D(magnitude, -1, _TRIANGLE, _TRIANGLE, borderType=cv2.BORDER_REPLICATE)
+    around: Array = cv2.sepFilter2D(magnitude, -1, _TRIANGLE, _TRIANGLE, borderType=cv2.BORDER_REPLICATE)
     around += NORM_CONSTANT
     magnitude /= around
     planes = [*cv2.split(colours / np.float32(255)), magnitude]
@@ -108,7 +108,7 @@ def gradient(colours: Array) -> tuple[Array, Array]:
         more = squared > most
         for kept, other in ((x, other_x), (y, other_y), (most, squared)):
             np.copyto(kept, other, where=more)
-    orientation = cv2.phase(x, y)
+    orientation: Array = cv2.phase(x, y)
     orientation *= np.float32(ORIENTATIONS / np.pi)
     for _ in range(2):  # phase rounds: what is almost the whole turn may come out as all of it
         np.subtract(orientation, ORIENTATIONS, out=orientation, where=orientation >= ORIENTATIONS)

@@ -77,7 +77,8 @@ class Pyramid:
         rows, columns = self.cells
         channel, cell = np.divmod(np.asarray(features, np.int64), rows * columns)
         row, column = np.divmod(cell, columns)
-        return (channel * self.planes.shape[1] + row) * self.planes.shape[2] + column
+        found: Array = (channel * self.planes.shape[1] + row) * self.planes.shape[2] + column
+        return found
 
     def features(self, places: Array) -> Array:
         """(n, 10 * rows * columns) uint8 of the windows at ``places``."""

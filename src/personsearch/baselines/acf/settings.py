@@ -108,7 +108,7 @@ class AcfSettings:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON knows them; whole numbers given for others are written as such."""
-        kinds = {field.name: type(field.default) for field in fields(self)}
+        kinds: dict[str, Any] = {field.name: type(field.default) for field in fields(self)}
         return {
             name: list(value) if kinds[name] is tuple else kinds[name](value)
             for name, value in asdict(self).items()
@@ -129,7 +129,8 @@ class AcfSettings:
             )
         given: dict[str, Any] = {}
         for name, field in known.items():
-            value, default = values[name], field.default
+            value: Any = values[name]
+            default: Any = field.default
             if isinstance(default, tuple):
                 right = isinstance(value, list) and all(type(one) is int for one in value)
                 right = right and (name != "window" or len(value) == 2)
