@@ -90,7 +90,7 @@ def score_miss_rate(
         DatasetError: ``features`` lack one of the ``scenes``.
 
     Source: Dollár, Wojek, Schiele and Perona, Pedestrian Detection: An Evaluation of the State of the
-    Art (TPAMI 2012), section 3.1 and 3.2.
+    Art (TPAMI 2012), section 3.
     """
     picture, boxes, scores = detections_in(scenes, features, float("-inf"))
     high = boxes[:, 3] - boxes[:, 1] >= rules.min_height / rules.height_margin

@@ -41,7 +41,7 @@ def aggregated_channels(pixels: Array, band: int = BAND) -> Array:
         much changes as around, less where little does; and its six shares by orientation, 0, 30,
         ... 150 degrees, which sum to it.
 
-    Source: Dollár et al. (TPAMI 2014), sections 3.1 and 6.1.
+    Source: Dollár et al. (TPAMI 2014), section 6.1.
 
     >>> ramp = np.repeat(np.arange(0, 160, 5, dtype=np.uint8), 3).reshape(1, 32, 3).repeat(32, axis=0)
     >>> centre = aggregated_channels(ramp)[:, 4, 4]

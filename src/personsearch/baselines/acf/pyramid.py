@@ -112,7 +112,7 @@ def build_pyramid(pixels: Array, settings: AcfSettings, power: float, *, exact: 
         power: gradients at scale s are ``s ** -power`` times those of the picture; colours do not change.
         exact: resize the picture and compute the channels at every scale. Slow: to test against.
 
-    Source: Dollár et al. (TPAMI 2014), equation 6 and section 5.
+    Source: Dollár et al. (TPAMI 2014), section 5.
     """
     plan = _scales(pixels.shape[0], settings)
     octaves = _Octaves(pixels)
@@ -147,7 +147,7 @@ def estimate_power(pictures: Iterable[Array]) -> float:
     Raises:
         ValueError: no picture says anything.
 
-    Source: Dollár et al. (TPAMI 2014), equations 4 and 5 and section 4.
+    Source: Dollár et al. (TPAMI 2014), section 4.
     """
     steps = np.arange(1, 9) / 4
     ratios: list[Array] = []

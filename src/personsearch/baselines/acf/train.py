@@ -76,6 +76,7 @@ def train_acf(
     folder = Path(folder)
     made_from = {"settings": settings.to_json(), "trained_on": _summary(scenes)}
     if _is_finished(folder, made_from):
+        (folder / STATE).unlink(missing_ok=True)  # left by a kill just after the end
         return folder
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

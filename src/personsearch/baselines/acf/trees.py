@@ -91,8 +91,8 @@ def grow_trees(
         one tree at a time.
 
     Source: Friedman, Hastie and Tibshirani, Additive Logistic Regression (Annals of Statistics 2000),
-    algorithm 2; Schapire and Singer, Improved Boosting Algorithms (1999), equation 11 for the
-    choice of questions and section 4.2 for what keeps empty leaves finite.
+    algorithm 2; Schapire and Singer, Improved Boosting Algorithms (1999), section 4, for the
+    choice of questions and for what keeps empty leaves finite.
     """
     table = np.ascontiguousarray(np.concatenate([people, background]).T)  # a feature is a row
     is_person = np.arange(table.shape[1]) < len(people)
