@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from personsearch.baselines.ground_truth import NAME as GT
 from personsearch.baselines.ground_truth import GroundTruth
@@ -21,7 +21,10 @@ from personsearch.baselines.hog import NAME as HOG
 from personsearch.baselines.parts import CONFIG
 from personsearch.baselines.two_stage import Detector, TwoStage
 from personsearch.errors import InputError, UsageError
-from personsearch.types import Embedder, Scene, Searcher
+from personsearch.types import Embedder, Scene
+
+if TYPE_CHECKING:
+    from personsearch.model.searcher import NetworkSearcher
 
 TRAINED_DETECTORS = ("acf", "deep")
 TRAINED_EMBEDDERS = ("euclidean", "kissme", "bow", "idnet")
@@ -47,7 +50,7 @@ class Where:
     scenes: Sequence[Scene] | None = None
 
 
-def open_searcher(name: str | Path, where: Where = Where()) -> Searcher:
+def open_searcher(name: str | Path, where: Where = Where()) -> NetworkSearcher | TwoStage:
     """The searcher called ``name``: a joint model's folder, or a detector and an embedder with ``+``.
 
     Raises:
@@ -120,7 +123,7 @@ def open_detector(name: str, where: Where = Where()) -> Detector:
         from personsearch.baselines.onnx_parts import load_onnx_detector
 
         return load_onnx_detector(Path(rest), where.device)
-    part = _no_part(name, where) if word == "timm" else _trained(name, where)
+    part = None if word == "timm" and rest else _trained(name, where)
     if not isinstance(part, Detector):
         raise UsageError(
             f"{name} describes people, but does not find them", hint=f"write DETECTOR+EMBEDDER, as in acf+{name}"
@@ -166,7 +169,7 @@ def _trained(name: str, where: Where) -> Any:
     elif Path(name).is_dir():
         folder = Path(name)
     else:
-        return _no_part(name, where)
+        return _no_part(name)
     kind = _kind_in(folder)
     if kind is None:
         from personsearch.model.checkpoint import load_model
@@ -187,9 +190,9 @@ def _load_acf(folder: Path) -> Any:
 
 
 def _load_reid(folder: Path) -> Any:
-    from personsearch.baselines.reid.open import load_reid
+    from personsearch.baselines.reid.load import load_descriptor
 
-    return load_reid(folder)
+    return load_descriptor(folder)
 
 
 _LOADERS: dict[str, Callable[[Path], Any]] = {
@@ -225,7 +228,7 @@ def _alone(name: str, kind: str) -> UsageError:
     return UsageError(f"{name} {what}", hint=f"write DETECTOR+EMBEDDER, as in {pair}")
 
 
-def _no_part(name: str, where: Where) -> Any:
+def _no_part(name: str) -> Any:
     known = [GT, HOG, *TRAINED, *(f"{word}:" for word in FILES)]
     near = difflib.get_close_matches(name.lower(), known, 1)
     raise UsageError(

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from personsearch import __version__
-from personsearch.cli import dataset, demo, detect, doctor, evaluate, failures, index, search, train
+from personsearch.cli import baselines, dataset, demo, detect, doctor, evaluate, failures, index, search, train
 
 app = typer.Typer(
     name="personsearch",
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(baselines.app, name="baselines")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
