@@ -137,7 +137,7 @@ def _boxes_scores(
         )
     if not several and settings.person is not None:
         raise InputError(
-            f"{file} has neither labels nor scores of several classes, but person {settings.person} is asked for",
+            f"{file} has neither labels nor scores of several classes, but person is {settings.person}",
             hint=f'take "person" out of {sidecar_of(file)}, or name the labels in it',
         )
     if scores.ndim == 2:

@@ -39,7 +39,8 @@ class OnnxDetector:
         self.name = f"onnx:{graph.file.name}"
         if graph.batch not in (1, None):
             raise InputError(
-                f"{graph.file} takes {graph.batch} pictures at a time", hint="export it for one, or any number"
+                f"{graph.file} takes {graph.batch} pictures at a time",
+                hint="export it for one, or any number",
             )
         self.size = _size(graph, settings, (settings.short_side, settings.long_side))
         self.fingerprint = graph.fingerprint(settings)
@@ -142,7 +143,11 @@ class OnnxEmbedder:
         if wanted is None and len(names) == 1:
             return names[0]
         if wanted not in names:
-            said = "does not say which output describes people" if wanted is None else f"has no output {wanted!r}"
+            said = (
+                "does not say which output describes people"
+                if wanted is None
+                else f"has no output {wanted!r}"
+            )
             raise InputError(
                 f"{self.graph.file} {said}: it has {', '.join(names)}",
                 hint=f'write {{"name": "{names[0]}"}} into {sidecar_of(self.graph.file)}',

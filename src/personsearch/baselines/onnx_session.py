@@ -98,7 +98,9 @@ def open_graph(file: Path | str, device: str = "auto") -> OnnxGraph:
         session = runtime.InferenceSession(str(file), options, providers=_providers(runtime, device))
     except Exception as error:  # ONNX Runtime has a class of error for every status
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{file} is no ONNX file that can be run: {reason}", hint="export it again") from error
+        raise InputError(
+            f"{file} is no ONNX file that can be run: {reason}", hint="export it again"
+        ) from error
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise InputError(

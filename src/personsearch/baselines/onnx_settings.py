@@ -166,7 +166,9 @@ def read_settings(file: Path, metadata: Mapping[str, str], kind: type[Settings])
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{side}: {where}: {first['msg']}", hint="docs/baselines.md has every word") from error
+        raise InputError(
+            f"{side}: {where}: {first['msg']}", hint="docs/baselines.md has every word"
+        ) from error
     check_words(file, settings.missing())
     if min(settings.std) <= 0:
         raise InputError(f"{side}: std must be positive", hint="docs/baselines.md has every word")

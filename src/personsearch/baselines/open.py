@@ -92,7 +92,9 @@ def split_pair(name: str) -> tuple[str, str] | None:
         how = "can be read in several ways" if splits else "names no detector and embedder"
         raise UsageError(f"{name!r} {how}", hint="write DETECTOR+EMBEDDER, such as acf+bow")
     if not all(splits[0]):
-        raise UsageError(f"{name!r} lacks one side of the plus", hint="write DETECTOR+EMBEDDER, as in acf+bow")
+        raise UsageError(
+            f"{name!r} lacks one side of the plus", hint="write DETECTOR+EMBEDDER, as in acf+bow"
+        )
     return splits[0]
 
 
@@ -108,7 +110,7 @@ def open_detector(name: str, where: Where = Where()) -> Detector:
         if where.scenes is None:
             raise UsageError(
                 "gt needs annotated pictures: it finds nobody in others",
-                hint="use it with `personsearch evaluate --dataset ... --root ...`, or choose hog, acf or deep",
+                hint="use it with `personsearch evaluate --dataset ...`, or choose hog, acf or deep",
             )
         return GroundTruth(where.scenes)
     if name == HOG:
@@ -126,7 +128,8 @@ def open_detector(name: str, where: Where = Where()) -> Detector:
     part = None if word == "timm" and rest else _trained(name, where)
     if not isinstance(part, Detector):
         raise UsageError(
-            f"{name} describes people, but does not find them", hint=f"write DETECTOR+EMBEDDER, as in acf+{name}"
+            f"{name} describes people, but does not find them",
+            hint=f"write DETECTOR+EMBEDDER, as in acf+{name}",
         )
     return part
 
@@ -164,7 +167,8 @@ def _trained(name: str, where: Where) -> Any:
         if not (folder / CONFIG).is_file():
             raise InputError(
                 f"there is no trained {name} in {where.parts}",
-                hint=f"personsearch baselines train --only {name} --out {where.parts} --root DATA, or --parts DIR",
+                hint=f"personsearch baselines train --only {name} --root DATA --out {where.parts}; "
+                "or say where with --parts",
             )
     elif Path(name).is_dir():
         folder = Path(name)

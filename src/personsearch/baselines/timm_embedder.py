@@ -86,7 +86,8 @@ def load_timm(name: str, device: str = "auto") -> TimmEmbedder:
     if not timm.is_model(name.split(".")[0]):
         near = difflib.get_close_matches(name, timm.list_models(), 1)
         raise UsageError(
-            f"timm has no model called {name!r}", hint=f"did you mean {near[0]}?" if near else "see timm's list"
+            f"timm has no model called {name!r}",
+            hint=f"did you mean {near[0]}?" if near else "see timm's list",
         )
     try:
         described = timm.get_pretrained_cfg(name)

@@ -13,8 +13,8 @@ from personsearch.cli.options import (
     FormatOption,
     JsonOption,
     ModelOption,
-    PartsOption,
     NullOption,
+    PartsOption,
     ProgressKind,
     ProgressOption,
 )

@@ -89,7 +89,9 @@ class Asked:
             from personsearch.baselines.open import split_pair
 
             if split_pair(self.model) is not None:
-                raise UsageError("--out is missing", hint=f"{self.model} has no folder of its own for figures")
+                raise UsageError(
+                    "--out is missing", hint=f"{self.model} has no folder of its own for figures"
+                )
         if self.features is not None and self.boxes is not BoxSource.DETECTED:
             raise UsageError("--boxes needs --model", hint="the boxes of a features file are what they are")
         only_detection = {

@@ -89,7 +89,7 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="DIR|DETECTOR+EMBEDDER",
-        help="Folder of the model, as `train` wrote it, or two parts such as acf+bow; gt finds the annotated.",
+        help="Folder of the model, as `train` wrote it, or two parts such as acf+bow or gt+idnet.",
         show_default=False,
     ),
 ]

@@ -17,7 +17,18 @@ from typing import Annotated
 import typer
 
 from personsearch import __version__
-from personsearch.cli import baselines, dataset, demo, detect, doctor, evaluate, failures, index, search, train
+from personsearch.cli import (
+    baselines,
+    dataset,
+    demo,
+    detect,
+    doctor,
+    evaluate,
+    failures,
+    index,
+    search,
+    train,
+)
 
 app = typer.Typer(
     name="personsearch",

@@ -15,8 +15,8 @@ from personsearch.cli.options import (
     GalleryOption,
     JsonOption,
     ModelOption,
-    PartsOption,
     NullOption,
+    PartsOption,
 )
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
 
@@ -114,13 +114,14 @@ def search(
             exclude_picture=None if own else query,
             min_score=conf,
         )
-    if html is not None:
-        _write_page(html, result, picture, searcher.name)
+    _write_page(html, result, picture, searcher.name)
     printer(answer(result, html))
     raise typer.Exit(int(exit_code and not result.hits))
 
 
-def _write_page(path: Path, result: SearchResult, picture: Picture, model: str) -> None:
+def _write_page(path: Path | None, result: SearchResult, picture: Picture, model: str) -> None:
+    if path is None:
+        return
     from personsearch.files import write_text
     from personsearch.images import load
     from personsearch.report.html import PageOptions, search_page

@@ -212,7 +212,9 @@ class Stopwatch:
         if not self._pictures:
             for scene in self.scenes:
                 if scene.path is None:
-                    raise InputError(f"picture {scene.name} is missing", hint="is the data set unpacked whole?")
+                    raise InputError(
+                        f"picture {scene.name} is missing", hint="is the data set unpacked whole?"
+                    )
                 self._pictures.append(images.load(scene.path, name=scene.name))
         return self._pictures
 

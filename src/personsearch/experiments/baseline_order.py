@@ -38,7 +38,12 @@ class Claim:
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
-        return {"better": self.better, "worse": self.worse, **asdict(self.difference), "verdict": self.verdict}
+        return {
+            "better": self.better,
+            "worse": self.worse,
+            **asdict(self.difference),
+            "verdict": self.verdict,
+        }
 
 
 def check_order(
@@ -62,9 +67,7 @@ def check_order(
     for embedder in embedders:
         for a, b in pairwise(detectors):
             if (a, embedder) in scores and (b, embedder) in scores:
-                pairs.append(
-                    (f"{a}+{embedder}", f"{b}+{embedder}", scores[a, embedder], scores[b, embedder])
-                )
+                pairs.append((f"{a}+{embedder}", f"{b}+{embedder}", scores[a, embedder], scores[b, embedder]))
     for detector in detectors:
         for a, b in pairwise(embedders):
             if (detector, a) in scores and (detector, b) in scores:

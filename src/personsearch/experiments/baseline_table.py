@@ -56,6 +56,11 @@ class TableSettings:
     timed: int = 20
     seed: int = 0
 
+    def protocol(self) -> Protocol:
+        """Which searches are scored, and how."""
+        rules = SearchRules(det_threshold=self.det_threshold)
+        return Protocol(gallery_size=self.gallery_size, rules=rules, seed=self.seed)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Cell:
@@ -158,11 +163,7 @@ def fill_table(
         UsageError: the data set has no such gallery size.
     """
     scenes = dataset.scenes("test")
-    protocol = Protocol(
-        gallery_size=settings.gallery_size,
-        rules=SearchRules(det_threshold=settings.det_threshold),
-        seed=settings.seed,
-    )
+    protocol = settings.protocol()
     dataset.trials(settings.gallery_size)  # refuses a size that is not there
     where = Where(parts=parts, device=device, scenes=scenes)
     detectors: dict[str, Detector] = {name: open_detector(name, where) for name in settings.detectors}
@@ -170,40 +171,41 @@ def fill_table(
     looked = look(detectors, embedders, dataset, protocol, out, progress=progress)
     every = max(1, len(scenes) // settings.timed)
     watch = Stopwatch(out / "costs.json", scenes[::every][: settings.timed], looked.boxes)
-    cells = {}
-    for (finder, describer), features in looked.people.items():
-        (scored,) = evaluate(features, dataset, [protocol])
-        cells[finder, describer] = Cell(
-            evaluation=scored,
-            detect_ms=watch.detecting(detectors[finder]),
-            describe_ms=watch.describing(finder, detectors[finder], embedders[describer]),
-            features=looked.files[finder, describer],
+    cells = {
+        (finder, describer): _cell(
+            dataset,
+            protocol,
+            (features, looked.files[finder, describer]),
+            watch.detecting(detectors[finder]),
+            watch.describing(finder, detectors[finder], embedders[describer]),
         )
-    found = {
-        name: _found(dataset, looked.boxes[name], settings)
-        for name, one in detectors.items()
-        if not isinstance(one, GroundTruth)
+        for (finder, describer), features in looked.people.items()
     }
+    seen = {name: looked.boxes[name] for name, one in detectors.items() if not isinstance(one, GroundTruth)}
     ours = None
     if joint is not None:
-        features, file = describe(joint, dataset, protocol, out, progress=progress)
-        (scored,) = evaluate(features, dataset, [protocol])
-        ours = Cell(
-            evaluation=scored, detect_ms=watch.detecting(joint), describe_ms=float("nan"), features=file
-        )
-        found[JOINT] = _found(dataset, features, settings)
-    first = next(iter(cells.values()))
+        of_joint = describe(joint, dataset, protocol, out, progress=progress)
+        ours = _cell(dataset, protocol, of_joint, watch.detecting(joint), float("nan"))
+        seen[JOINT] = of_joint[0]
     scores = {pair: cell.evaluation.search for pair, cell in cells.items()}
     return BaselineTable(
         dataset=dataset.name,
-        protocol=first.evaluation.search.protocol,
+        protocol=next(iter(scores.values())).protocol,
         settings=settings,
         cells=cells,
         joint=ours,
-        found=found,
+        found={name: _found(dataset, one, settings) for name, one in seen.items()},
         claims=check_order(scores, None if ours is None else ours.evaluation.search, settings.seed),
         pictures=len(scenes),
     )
+
+
+def _cell(
+    dataset: Dataset, protocol: Protocol, seen: tuple[Features, Path], detect_ms: float, describe_ms: float
+) -> Cell:
+    features, file = seen
+    (scored,) = evaluate(features, dataset, [protocol])
+    return Cell(evaluation=scored, detect_ms=detect_ms, describe_ms=describe_ms, features=file)
 
 
 def _found(dataset: Dataset, seen: Features, settings: TableSettings) -> FoundPeople:

@@ -86,7 +86,9 @@ def baseline_preset(name: str) -> BaselineSettings:
         UsageError: there is none of that name.
     """
     if name not in NETWORKS:
-        raise UsageError(f"there is no preset {name!r} of baselines", hint=f"choose one of {', '.join(PRESETS)}")
+        raise UsageError(
+            f"there is no preset {name!r} of baselines", hint=f"choose one of {', '.join(PRESETS)}"
+        )
     joint = training_preset(NETWORKS[name])
     acf, dense, bow = AcfSettings(), DenseSettings(), BowSettings()
     if name == "tiny":
@@ -182,9 +184,7 @@ def train_baselines(
     try:
         book = _Book(out, {"preset": preset, "seed": seed, "data": data_summary(scenes)}, source or {})
         todo = _trainings(scenes, out, settings, device, progress)
-        parts = [
-            _one(kind, out / kind, todo[kind], book, say) for kind in TRAINED if kind in only
-        ]
+        parts = [_one(kind, out / kind, todo[kind], book, say) for kind in TRAINED if kind in only]
         shutil.rmtree(out / CACHE, ignore_errors=True)
     finally:
         lock.release()
@@ -294,4 +294,3 @@ def _one(
         seconds=book.spent(kind),
         skipped=skipped,
     )
-

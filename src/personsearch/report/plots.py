@@ -111,9 +111,15 @@ def training_curves(losses: Sequence[Curve], scores: Sequence[Curve] = ()) -> Ar
 def precision_recall(
     curves: Sequence[Curve], *, title: str = "Precision and recall", marks: Sequence[Mark] = ()
 ) -> Array:
-    """Precision (y) against recall (x), both in [0, 1], with points pointed out (as in the paper's Fig. 5)."""
+    """Precision (y) against recall (x), both in [0, 1], and points pointed out (as in the paper's Fig. 5)."""
     panel = Panel(
-        title=title, curves=curves, x="recall", y="precision", x_range=(0, 1), y_range=(0, 1.02 if marks else 1), marks=marks
+        title=title,
+        curves=curves,
+        x="recall",
+        y="precision",
+        x_range=(0, 1),
+        y_range=(0, 1.02 if marks else 1),
+        marks=marks,
     )
     return plot([panel], width=5.6 if marks else 5.0, height=4.8 if marks else 4.4)
 
@@ -166,7 +172,12 @@ def _mark(axes: Axes, mark: Mark) -> None:
     """A point and its text, in the curve's colour and marker; texts of two curves lie on either side."""
     colour = COLOURS[mark.curve % len(COLOURS)]
     axes.plot(
-        [mark.x], [mark.y], color=colour, marker=MARKERS[mark.curve % len(MARKERS)], markersize=5, clip_on=False
+        [mark.x],
+        [mark.y],
+        color=colour,
+        marker=MARKERS[mark.curve % len(MARKERS)],
+        markersize=5,
+        clip_on=False,
     )
     above = mark.curve % 2 == 0
     axes.annotate(
