@@ -224,11 +224,14 @@ def _is_part(name: str) -> bool:
 
 
 def _alone(name: str, kind: str) -> UsageError:
-    embeds = kind.split(":")[0] in (*TRAINED_EMBEDDERS, "timm", "dense-euclidean", "dense-kissme")
-    pair = f"acf+{name}" if embeds else f"{name}+bow"
-    what = "describes people, but does not find them" if embeds else "finds people, but describes nobody"
-    if kind.startswith("onnx:"):
-        pair, what = f"{name}+bow or acf+{name}", "is one part"
+    """What is said of a part where a searcher is needed."""
+    word = kind.partition(":")[0]
+    if word in (*TRAINED_EMBEDDERS, "timm", "dense-euclidean", "dense-kissme"):
+        what, pair = "describes people, but does not find them", f"acf+{name}"
+    elif word in (GT, HOG, *TRAINED_DETECTORS, "torchvision"):
+        what, pair = "finds people, but describes nobody", f"{name}+bow"
+    else:
+        what, pair = "is one part, which cannot search alone", f"{name}+bow or acf+{name}"
     return UsageError(f"{name} {what}", hint=f"write DETECTOR+EMBEDDER, as in {pair}")
 
 

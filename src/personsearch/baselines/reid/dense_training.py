@@ -27,7 +27,6 @@ from personsearch.errors import DatasetError, UsageError
 from personsearch.progress import Progress, silent
 from personsearch.types import Array, Scene
 
-
 PATCH_PEOPLE = 1000
 """The projection of patches is learned from the patches of at most so many people."""
 
