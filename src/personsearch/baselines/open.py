@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from personsearch.baselines.ground_truth import NAME as GT
 from personsearch.baselines.ground_truth import GroundTruth
@@ -21,10 +21,8 @@ from personsearch.baselines.hog import NAME as HOG
 from personsearch.baselines.parts import CONFIG
 from personsearch.baselines.two_stage import Detector, TwoStage
 from personsearch.errors import InputError, UsageError
-from personsearch.types import Embedder, Scene
-
-if TYPE_CHECKING:
-    from personsearch.model.searcher import NetworkSearcher
+from personsearch.ranking.calibration import Calibration
+from personsearch.types import Embedder, Scene, Searcher
 
 TRAINED_DETECTORS = ("acf", "deep")
 TRAINED_EMBEDDERS = ("euclidean", "kissme", "bow", "idnet")
@@ -33,6 +31,20 @@ FILES = ("onnx", "torchvision", "timm")
 """What stands before a colon."""
 PARTS = Path("baselines")
 """Where trained parts lie, unless somebody says otherwise."""
+
+
+class NamedSearcher(Searcher, Protocol):
+    """A searcher that a name opened."""
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """From similarity to probability, where it has one."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +62,7 @@ class Where:
     scenes: Sequence[Scene] | None = None
 
 
-def open_searcher(name: str | Path, where: Where = Where()) -> NetworkSearcher | TwoStage:
+def open_searcher(name: str | Path, where: Where = Where()) -> NamedSearcher:
     """The searcher called ``name``: a joint model's folder, or a detector and an embedder with ``+``.
 
     Raises:
