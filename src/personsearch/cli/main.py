@@ -18,6 +18,7 @@ import typer
 
 from personsearch import __version__
 from personsearch.cli import (
+    ablation,
     baselines,
     dataset,
     demo,
@@ -42,6 +43,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("ablation")(ablation.ablation)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
