@@ -66,7 +66,8 @@ class OnnxDetector:
             assert rules.long_side is not None
             scale = min(rules.short_side / min(height, width), rules.long_side / max(height, width))
             new = (max(1, round(height * scale)), max(1, round(width * scale)))
-            whole = tuple(-(-side // rules.multiple) * rules.multiple for side in new)
+            high, wide = (-(-side // rules.multiple) * rules.multiple for side in new)
+            whole = (high, wide)
         else:
             whole = self.size
             scale = min(whole[0] / height, whole[1] / width)

@@ -18,7 +18,7 @@ from personsearch.errors import InputError, PersonSearchError, UsageError
 from personsearch.files import sha256_of
 from personsearch.types import Array
 
-_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
