@@ -102,6 +102,9 @@ def test_a_folder_belongs_to_one_preset_seed_and_data(trained: list[str], tmp_pa
     (tmp_path / "other" / "photo.jpg").write_text("mine")
     with pytest.raises(UsageError, match=r"is not empty and holds no baselines \(photo.jpg\)"):
         train_baselines(SCENES, tmp_path / "other", "tiny")
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["photo.jpg"]
+    with pytest.raises(UsageError, match="is a file, not a folder"):
+        train_baselines(SCENES, tmp_path / "other" / "photo.jpg", "tiny")
     (folder / "baselines.json").write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
         train_baselines(SCENES, folder, "tiny")

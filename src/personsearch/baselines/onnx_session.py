@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+import torch
 
 from personsearch.baselines.onnx_settings import OnnxInput
 from personsearch.errors import InputError, PersonSearchError, UsageError
@@ -93,7 +93,7 @@ def open_graph(file: Path | str, device: str = "auto") -> OnnxGraph:
     runtime.disable_telemetry_events()
     options = runtime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = max(1, cv2.getNumThreads())
+    options.intra_op_num_threads = torch.get_num_threads()
     try:
         session = runtime.InferenceSession(str(file), options, providers=_providers(runtime, device))
     except Exception as error:  # ONNX Runtime has a class of error for every status

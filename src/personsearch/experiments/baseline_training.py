@@ -113,7 +113,7 @@ class TrainedPart:
     Attributes:
         kind: as ``--model`` takes it.
         folder: where it lies. fingerprint: of it.
-        seconds: that its training took, over all runs; an interrupted run's last stretch is in it.
+        seconds: that its training took, over all runs but what was cut off by a hard kill.
         skipped: whether an earlier call had finished it.
     """
 
@@ -178,6 +178,7 @@ def train_baselines(
     settings = baseline_preset(preset)
     if seed is not None:
         settings = settings.with_seed(seed)
+    _check_own(out)
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     lock = WriterLock(out / LOCK)
@@ -224,6 +225,19 @@ def _trainings(
     }
 
 
+def _check_own(out: Path) -> None:
+    """Raise UsageError unless ``out`` is new, empty, or holds baselines: nothing else is trained into."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, not a folder", hint="give a new folder with --out")
+    if out.is_dir() and not (out / STATE).exists():
+        foreign = next((path for path in out.iterdir() if path.name != LOCK), None)
+        if foreign is not None:
+            raise UsageError(
+                f"{out} is not empty and holds no baselines ({foreign.name})",
+                hint="give another folder with --out",
+            )
+
+
 class _Book:
     """What the folder is made from, and how long each part took."""
 
@@ -240,12 +254,6 @@ class _Book:
                 )
             self.values = found
         else:
-            foreign = next((path for path in out.iterdir() if path.name != LOCK), None)
-            if foreign is not None:
-                raise UsageError(
-                    f"{out} is not empty and holds no baselines ({foreign.name})",
-                    hint="give another folder with --out",
-                )
             self.values |= {"source": source, "seconds": {}}
             self._save()
 
