@@ -127,11 +127,11 @@ def test_names_that_are_none_are_said(command, photos: Path) -> None:
 
 
 def test_evaluate_takes_a_pair_and_gt_knows_the_data_set(command, parts, root: Path, tmp_path: Path) -> None:
-    data = ("--dataset", "synthetic", "--root", root, "--gallery-size", "8", "--progress", "none")
+    data = ("--dataset", "synthetic", "--root", root, "--progress", "none")
     missing = command("evaluate", "--model", "gt+bow", *data)
     assert missing.code == 2
     assert "--out is missing" in missing.errors[0]
-    ended = command("evaluate", "--model", "gt+bow", *data, "--out", tmp_path)
+    ended = command("evaluate", "--model", "gt+bow", *data, "--gallery-size", "8", "--out", tmp_path)
     assert ended.code == 0, ended.err
     assert said(ended)["detection"]["recall"] == 1
     assert len(list(tmp_path.glob("features-*.npz"))) == 1
