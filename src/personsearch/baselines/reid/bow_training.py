@@ -173,7 +173,7 @@ def codebook(patches: Array, words: int, seed: int) -> Array:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            found = KMeans(words, n_init=1, random_state=seed).fit(np.asarray(patches, np.float64))
+            found = KMeans(words, n_init=1, max_iter=100, random_state=seed).fit(np.asarray(patches, np.float64))
         except ConvergenceWarning as error:
             raise too_few from error
     # In an order of their own: two runs with the same words are the same to the byte.

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from personsearch import images
+from personsearch.baselines.reid.stages import read_arrays
 from personsearch.boxes import clip
 from personsearch.errors import DatasetError, InputError
 from personsearch.files import write_atomically
@@ -86,8 +87,7 @@ class LabelledCrops:
     def shards(self) -> Iterator[Array]:
         """The crops of one shard after the other; one of them in memory at a time."""
         for file in self.files:
-            with np.load(file) as shard:
-                yield shard["pixels"]
+            yield read_arrays(file, "pixels")["pixels"]
 
     def take(self, rows: Array) -> Iterator[Array]:
         """The crops in ``rows`` (sorted, distinct), shard by shard."""
@@ -132,7 +132,8 @@ def cut_labelled(
         if last:
             _write(file, np.concatenate([crops for crops, _ in found]), np.concatenate([w for _, w in found]))
             found = []
-    return LabelledCrops(files=files, people=np.concatenate([_people(f) for f in files]), digest=digest)
+    people = np.concatenate([read_arrays(file, "people")["people"] for file in files])
+    return LabelledCrops(files=files, people=people, digest=digest)
 
 
 def named(scene: Scene) -> Array:
@@ -156,12 +157,6 @@ def _cut_scene(scene: Scene, size: tuple[int, int]) -> tuple[Array, Array]:
 
 def _write(file: Path, pixels: Array, people: Array) -> None:
     write_atomically(file, lambda out: np.savez(out, pixels=pixels, people=people))
-
-
-def _people(file: Path) -> Array:
-    with np.load(file) as shard:
-        people: Array = shard["people"]
-    return people
 
 
 def _digest(scenes: Sequence[Scene], size: tuple[int, int]) -> str:

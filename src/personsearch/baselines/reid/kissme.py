@@ -81,10 +81,9 @@ def same_pairs(people: Array, most: int, rng: np.random.Generator) -> Array:
     rank = np.arange(total) if total <= most else np.sort(rng.choice(total, most, replace=False))
     who = np.searchsorted(ends, rank, side="right")
     rank = rank - np.concatenate([[0], ends])[who]
-    # The pair number within a person: (1, 0) (2, 0) (2, 1) (3, 0) ...; the root may be a hair off.
+    # The pair's number within a person: (1, 0) (2, 0) (2, 1) (3, 0) ... A whole root comes out whole, and
+    # for people seen fewer than 10 million times no other is near enough to one to be rounded to it.
     later = ((1 + np.sqrt(1 + 8 * rank.astype(np.float64))) / 2).astype(np.int64)
-    later -= later * (later - 1) // 2 > rank
-    later += later * (later + 1) // 2 <= rank
     earlier = rank - later * (later - 1) // 2
     result: Array = np.stack([order[first[who] + earlier], order[first[who] + later]], axis=1)
     return result

@@ -38,8 +38,17 @@ def stage(
     if not file.exists():
         made = {key: np.asarray(value) for key, value in make().items()}
         write_atomically(file, lambda out: np.savez(out, **made))  # type: ignore[arg-type]
+    return read_arrays(file), digest
+
+
+def read_arrays(file: Path, *names: str) -> dict[str, Array]:
+    """The arrays called ``names`` (all, if none is named) in the ``.npz`` file of a step.
+
+    Raises:
+        InputError: it is damaged.
+    """
     try:
-        with np.load(file) as arrays:
-            return {key: arrays[key] for key in arrays.files}, digest
+        with file.open("rb") as opened, np.load(opened) as arrays:
+            return {name: arrays[name] for name in names or arrays.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{file} is damaged", hint="delete it, and the step is done again") from error
