@@ -10,8 +10,6 @@ import numpy as np
 from personsearch.errors import DatasetError, InputError
 from personsearch.types import Array, Detections, Picture, Scene
 
-NAME = "gt"
-
 
 class GroundTruth:
     """Finds exactly the annotated people of a data set's pictures, each with score 1.
@@ -33,7 +31,7 @@ class GroundTruth:
     ([[1.0, 2.0, 11.0, 22.0]], [1.0])
     """
 
-    name = NAME
+    name = "gt"
 
     def __init__(self, scenes: Sequence[Scene]) -> None:
         self._boxes: dict[str, Array] = {}
@@ -57,7 +55,7 @@ class GroundTruth:
         """
         if picture.name not in self._boxes:
             raise InputError(
-                f"{picture.name or 'the picture'} is not annotated, and {NAME} knows nobody else",
+                f"{picture.name or 'the picture'} is not annotated, and gt knows nobody else",
                 hint="use gt with `personsearch evaluate` on its data set, or choose another detector",
             )
         size = self._sizes[picture.name]

@@ -20,7 +20,6 @@ from personsearch.baselines.keeping import KeepRules, keep_best
 from personsearch.errors import UsageError
 from personsearch.types import Array, Detections, Picture
 
-NAME = "hog"
 WINDOW = (64, 128)
 MARGIN = 16
 ASPECT = 0.41
@@ -52,7 +51,7 @@ class HogDetector:
         UsageError: the installed OpenCV has no such detector.
     """
 
-    name = NAME
+    name = "hog"
 
     def __init__(self, settings: HogSettings = HogSettings()) -> None:
         library: Any = cv2

@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from personsearch.baselines.ground_truth import NAME as GT
 from personsearch.baselines.ground_truth import GroundTruth
-from personsearch.baselines.hog import NAME as HOG
 from personsearch.baselines.parts import CONFIG
 from personsearch.baselines.two_stage import Detector, TwoStage
 from personsearch.errors import InputError, UsageError
 from personsearch.ranking.calibration import Calibration
 from personsearch.types import Embedder, Scene, Searcher
 
+GT, HOG = "gt", "hog"
 TRAINED_DETECTORS = ("acf", "deep")
 TRAINED_EMBEDDERS = ("euclidean", "kissme", "bow", "idnet")
 TRAINED = (*TRAINED_DETECTORS, *TRAINED_EMBEDDERS)
