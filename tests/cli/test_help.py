@@ -10,7 +10,18 @@ import pytest
 from personsearch import __version__
 from personsearch.cli.main import run
 
-VERBS = ("dataset make", "train", "evaluate", "detect", "index", "search", "demo", "doctor")
+VERBS = (
+    "dataset make",
+    "baselines train",
+    "baselines evaluate",
+    "train",
+    "evaluate",
+    "detect",
+    "index",
+    "search",
+    "demo",
+    "doctor",
+)
 
 
 def help_of(verb: str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -14,6 +14,7 @@ from personsearch.cli.options import (
     JsonOption,
     ModelOption,
     NullOption,
+    PartsOption,
     ProgressKind,
     ProgressOption,
 )
@@ -35,6 +36,7 @@ def detect(
     embed: Annotated[
         bool, typer.Option("--embed", help="Write each person's embedding, too (jsonl).")
     ] = False,
+    parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -51,18 +53,18 @@ def detect(
       personsearch detect photos --model model --conf 0.7 --format csv > people.csv
       personsearch detect photos --model model --format paths     # pictures with somebody in them
     """
+    from personsearch.baselines.open import Where, open_searcher
     from personsearch.cli.failures import say
     from personsearch.errors import InputError, PartialFailure
     from personsearch.images import load
     from personsearch.media.folders import find_pictures
-    from personsearch.model.checkpoint import load_searcher
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     paths: list[Path] = []
     for source in sources:
         paths += find_pictures(source) if source.is_dir() else [source]
-    searcher = load_searcher(model, device)
+    searcher = open_searcher(model, Where(parts=parts, device=device))
     failed: list[Path] = []
     if progress is ProgressKind.AUTO and sys.stdout.isatty():
         progress = ProgressKind.NONE  # the answers themselves say how far it is; a bar would run into them

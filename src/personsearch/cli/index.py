@@ -15,6 +15,7 @@ from personsearch.cli.options import (
     GalleryOption,
     JsonOption,
     ModelOption,
+    PartsOption,
     ProgressKind,
     ProgressOption,
 )
@@ -34,6 +35,7 @@ def index(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try files again that failed and have not changed.")
     ] = False,
+    parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -50,23 +52,21 @@ def index(
       personsearch index photos --model model --gallery gallery
       personsearch index photos --model model --gallery gallery --json
     """
+    from personsearch.baselines.open import Where, open_searcher
     from personsearch.cli.failures import say
     from personsearch.errors import PartialFailure
     from personsearch.indexing.local import index_folder
-    from personsearch.model.checkpoint import load_searcher
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
-    searcher = load_searcher(model, device)
+    searcher = open_searcher(model, Where(parts=parts, device=device))
     report = index_folder(
         folder, gallery, searcher, recursive=recursive, retry_failed=retry_failed, progress=console(progress)
     )
-    printer(
-        answer(
-            report,
-            f"next: personsearch search --query PHOTO --model {_quoted(model)} --gallery {_quoted(gallery)}",
-        )
-    )
+    words = f"--model {_quoted(model)} --gallery {_quoted(gallery)}"
+    if parts != Path("baselines"):
+        words += f" --parts {_quoted(parts)}"
+    printer(answer(report, f"next: personsearch search --query PHOTO {words}"))
     for failure in report.failures:
         named = failure.error.startswith(failure.path)  # most errors name their file themselves
         say(failure.error if named else f"{failure.path}: {failure.error}")
@@ -93,5 +93,5 @@ def answer(report: IndexReport, following: str) -> Answer:
     return Answer(record=record, rows=[counts], after=[following])
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: Path | str) -> str:
     return shlex.quote(str(path))

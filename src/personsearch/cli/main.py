@@ -19,6 +19,7 @@ import typer
 from personsearch import __version__
 from personsearch.cli import (
     ablation,
+    baselines,
     dataset,
     demo,
     detect,
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(baselines.app, name="baselines")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)

@@ -16,6 +16,7 @@ from personsearch.cli.options import (
     JsonOption,
     ModelOption,
     NullOption,
+    PartsOption,
 )
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
 
@@ -69,6 +70,7 @@ def search(
     per: PerOption = PerKind.PICTURE,
     own: OwnOption = False,
     exit_code: ExitCodeOption = False,
+    parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -87,10 +89,10 @@ def search(
       personsearch search -q photo.jpg --largest -m model -g gallery -k 20 --html hits.html
       personsearch search -q photo.jpg -m model -g gallery --format paths -0 | xargs -0 cp -t hits/
     """
+    from personsearch.baselines.open import Where, open_searcher
     from personsearch.cli.query import Wanted, warn_if_small
     from personsearch.gallery.gallery import Gallery
     from personsearch.images import load
-    from personsearch.model.checkpoint import load_searcher
     from personsearch.types import Query
 
     printer = Printer(chosen(form, as_json, listing=True), null)
@@ -98,7 +100,7 @@ def search(
     picture = load(query, name=str(query))
     person = wanted.given(picture)
     with Gallery.open(gallery) as opened:
-        searcher = load_searcher(model, device)
+        searcher = open_searcher(model, Where(parts=parts, device=device))
         opened.check_model(searcher.fingerprint)
         if person is None:
             person = wanted.found(picture, searcher.detect(picture))
@@ -112,13 +114,14 @@ def search(
             exclude_picture=None if own else query,
             min_score=conf,
         )
-    if html is not None:
-        _write_page(html, result, picture, searcher.name)
+    _write_page(html, result, picture, searcher.name)
     printer(answer(result, html))
     raise typer.Exit(int(exit_code and not result.hits))
 
 
-def _write_page(path: Path, result: SearchResult, picture: Picture, model: str) -> None:
+def _write_page(path: Path | None, result: SearchResult, picture: Picture, model: str) -> None:
+    if path is None:
+        return
     from personsearch.files import write_text
     from personsearch.images import load
     from personsearch.report.html import PageOptions, search_page
