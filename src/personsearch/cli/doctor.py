@@ -32,7 +32,7 @@ PACKAGES = (
     "rich",
     "typer",
 )
-EXTRAS = {"heic": "pillow-heif"}
+EXTRAS = {"heic": "pillow-heif", "onnx": "onnxruntime", "timm": "timm", "tensorboard": "tensorboard"}
 
 
 def doctor(
