@@ -231,9 +231,9 @@ def _pairs_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                 row["b_title"],
                 ", ".join(map(str, row["seeds"])),
                 _signed(row["mAP"]),
-                f"{row['mAP_p']:.3f}",
+                _p(row["mAP_p"]),
                 _signed(row["top1"]),
-                f"{row['top1_p']:.3f}",
+                _p(row["top1_p"]),
                 row["verdict"],
             ]
             for row in rows
@@ -376,6 +376,10 @@ def _band(name: str, x: Array, rows: Array) -> Curve:
 
 def _ends(value: Mapping[str, float]) -> str:
     return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _signed(value: Mapping[str, float]) -> str:
