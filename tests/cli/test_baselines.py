@@ -201,6 +201,25 @@ def test_training_says_what_it_did(command, root: Path, tmp_path: Path, monkeypa
     assert "next: personsearch baselines evaluate --dataset synthetic" in table.out
 
 
+def test_training_of_detectors_alone_says_nothing_of_idnet(
+    command, root: Path, tmp_path: Path, monkeypatch
+) -> None:
+    from personsearch.experiments import baseline_training
+    from personsearch.experiments.baseline_training import TrainedPart, TrainedParts
+
+    def train(scenes: Any, out: Path, preset: str, **words: Any) -> TrainedParts:
+        part = TrainedPart(kind="deep", folder=out / "deep", fingerprint="a" * 64, seconds=2.0, skipped=False)
+        return TrainedParts(parts=(part,), capacity={"deep": 5})
+
+    monkeypatch.setattr(baseline_training, "train_baselines", train)
+    words = ("--dataset", "synthetic", "--root", root, "--out", tmp_path / "b", "--only", "deep")
+    table = command("baselines", "train", *words, "--format", "table")
+    assert table.code == 0, table.err
+    assert "idnet" not in table.out
+    assert "next: personsearch baselines evaluate" in table.out
+    assert said(command("baselines", "train", *words))["capacity"] == {"deep": 5}
+
+
 @pytest.mark.long
 def test_the_whole_table_on_a_tiny_world(command: Callable[..., Any], tmp_path: Path) -> None:
     """All six parts really trained, all twelve cells really filled, and both skipped the second time."""

@@ -12,7 +12,7 @@ import pytest
 
 from personsearch.baselines.open import TRAINED
 from personsearch.baselines.parts import save_part
-from personsearch.errors import LockedError, UsageError
+from personsearch.errors import DatasetError, LockedError, UsageError
 from personsearch.experiments import baseline_training
 from personsearch.experiments.baseline_training import (
     PRESETS,
@@ -88,6 +88,21 @@ def test_only_some_and_the_rest_later(trained: list[str], tmp_path: Path) -> Non
     assert trained == ["acf", "idnet", "bow"]
 
 
+def test_detectors_need_no_identities_and_idnet_says_so_before_anything_is_trained(
+    trained: list[str], tmp_path: Path
+) -> None:
+    nameless = tuple(dataclasses.replace(scene, people=np.full(2, -1)) for scene in SCENES)
+    some = train_baselines(nameless, tmp_path / "b", "tiny", only=("acf",))
+    assert (trained, some.capacity) == (["acf"], {})
+    both = train_baselines(nameless, tmp_path / "b", "tiny", only=("acf", "deep"))
+    assert trained == ["acf", "deep"]
+    assert both.capacity == {"deep": capacities(SCENES, baseline_preset("tiny"))["deep"]}
+    with pytest.raises(DatasetError, match="at least 2 identities, found 0"):
+        train_baselines(nameless, tmp_path / "other", "tiny", only=("acf", "idnet"))
+    assert trained == ["acf", "deep"]
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_folder_belongs_to_one_preset_seed_and_data(trained: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "b"
     train_baselines(SCENES, folder, "tiny", only=("acf",))
@@ -149,5 +164,9 @@ def test_presets_are_one_family(name: str) -> None:
 
 def test_the_networks_sizes_stand_side_by_side() -> None:
     found = capacities(SCENES, baseline_preset("demo"))
+    assert capacities(SCENES, baseline_preset("demo"), ("idnet", "bow")) == {
+        "idnet": found["idnet"],
+        "joint": found["joint"],
+    }
     assert found["deep"] < found["idnet"] < found["joint"]
     assert found["idnet"] > 0.95 * found["joint"]  # "approximately the same as our framework" (paper 5.1)

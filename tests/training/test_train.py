@@ -345,3 +345,15 @@ def test_deep_and_idnet_are_the_network_with_parts_left_away(
     assert (trained.calibration is None) == (parts == "detector")
     with pytest.raises(UsageError, match="stage"):
         train(scenes, tmp_path / "both", dataclasses.replace(settings, model=model), device="cpu")
+
+
+def test_a_detector_learns_from_people_whom_nobody_named(scenes, settings, tmp_path) -> None:
+    nameless = tuple(dataclasses.replace(s, people=np.full(len(s), -1)) for s in scenes)
+    wanted = short(settings, 0, 2)
+    network = dataclasses.replace(wanted.model.network, parts="detector")
+    finds = dataclasses.replace(wanted, model=dataclasses.replace(wanted.model, network=network))
+    out = train(nameless, tmp_path / "run", finds, device="cpu")
+    assert "| identities | 0 trained, 0 held out |" in (out / "card.md").read_text()
+    assert load_model(out, "cpu").parts == "detector"
+    with pytest.raises(DatasetError, match="at least 2 identities, found 0"):
+        train(nameless, tmp_path / "joint", wanted, device="cpu")

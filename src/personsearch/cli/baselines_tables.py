@@ -43,12 +43,13 @@ def trained_answer(trained: TrainedParts, out: Path, preset: str, words: str) ->
         ],
         "capacity": trained.capacity,
     }
-    sizes = trained.capacity
-    share = sizes["idnet"] / sizes["joint"]
-    after = [
-        f"idnet has {sizes['idnet']:,} weights, {share:.0%} of the joint network's {sizes['joint']:,}",
-        f"next: personsearch baselines evaluate {words} --out table",
-    ]
+    sizes, after = trained.capacity, []
+    if "idnet" in sizes and "joint" in sizes:
+        share = sizes["idnet"] / sizes["joint"]
+        after.append(
+            f"idnet has {sizes['idnet']:,} weights, {share:.0%} of the joint network's {sizes['joint']:,}"
+        )
+    after.append(f"next: personsearch baselines evaluate {words} --out table")
     return Answer(record=record, rows=rows, after=after)
 
 

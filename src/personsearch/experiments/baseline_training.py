@@ -130,8 +130,8 @@ class TrainedParts:
 
     Attributes:
         parts: in the order of training.
-        capacity: weights of the networks: ``deep``, ``idnet`` and, beside them, ``joint``: the
-            paper's 5.1 says of IDNet that it "is approximately the same as our framework".
+        capacity: weights of the networks among them, and beside ``idnet`` of ``joint``: the paper's
+            5.1 says of IDNet that it "is approximately the same as our framework".
     """
 
     parts: tuple[TrainedPart, ...]
@@ -166,7 +166,8 @@ def train_baselines(
 
     Raises:
         UsageError: ``out`` holds parts of another preset, seed or data, or a name is unknown.
-        DatasetError: the scenes have too few people with an identity.
+        DatasetError: the scenes have too few people with an identity for a part that learns them; where
+            it is ``idnet``, nothing has been trained or written by then.
         LockedError: another process trains there.
     """
     unknown = [name for name in only if name not in TRAINED]
@@ -179,6 +180,7 @@ def train_baselines(
     if seed is not None:
         settings = settings.with_seed(seed)
     _check_own(out)
+    sizes = capacities(scenes, settings, only)  # first, as it refuses data that idnet cannot learn from
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     lock = WriterLock(out / LOCK)
@@ -189,13 +191,20 @@ def train_baselines(
         shutil.rmtree(out / CACHE, ignore_errors=True)
     finally:
         lock.release()
-    return TrainedParts(parts=tuple(parts), capacity=capacities(scenes, settings))
+    return TrainedParts(parts=tuple(parts), capacity=sizes)
 
 
-def capacities(scenes: Sequence[Scene], settings: BaselineSettings) -> dict[str, int]:
-    """Weights of Deep, IDNet and the joint network, each for the identities that it would learn."""
+def capacities(
+    scenes: Sequence[Scene], settings: BaselineSettings, only: Sequence[str] = TRAINED
+) -> dict[str, int]:
+    """Weights of the networks in ``only``, and beside IDNet's the joint network's, for these people.
+
+    Raises:
+        DatasetError: the scenes have too few people with an identity for one of them.
+    """
     counts = {}
-    for name in ("deep", "idnet", "joint"):
+    wanted = {"deep": "deep", "idnet": "idnet", "joint": "idnet"}
+    for name in (name for name, part in wanted.items() if part in only):
         plan = make_plan(scenes, getattr(settings, name))
         with torch.device("meta"):
             counts[name] = capacity(build_network(plan.settings.model))["all"]

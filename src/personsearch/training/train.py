@@ -83,7 +83,8 @@ def train(
         source: where the scenes came from, in the caller's words, for the run folder.
 
     Raises:
-        DatasetError: nobody in the scenes has an identity, or a picture is missing.
+        DatasetError: too few people in the scenes have an identity (of which a detector needs none), or
+            a picture is missing.
         UsageError: ``out`` holds a run of other settings or data, or the settings contradict each other.
         LockedError: another process trains in ``out``.
     """
@@ -109,7 +110,7 @@ def make_plan(scenes: Sequence[Scene], settings: TrainingSettings) -> Plan:
     """Who is trained on, and who is held out.
 
     Raises:
-        DatasetError: too few people have an identity.
+        DatasetError: too few people have an identity, and the network is to learn some.
         UsageError: the settings contradict each other.
     """
     if settings.contradiction():
@@ -121,7 +122,8 @@ def make_plan(scenes: Sequence[Scene], settings: TrainingSettings) -> Plan:
         left = held_out.training(scenes)
     known = without_names(left, nameless)
     identities = 1 + max((int(s.people.max()) for s in known if len(s)), default=-1)
-    if identities < 2:
+    # A detector knows nobody: whom it finds needs no name.
+    if identities < 2 and settings.model.network.parts != "detector":
         raise DatasetError(
             f"training needs at least 2 identities, found {identities + len(nameless)}",
             hint="check the annotation files",
