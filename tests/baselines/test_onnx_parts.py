@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from personsearch.baselines.onnx_parts import load_onnx_detector, load_onnx_embedder
-from personsearch.baselines.onnx_session import open_graph
+from personsearch.baselines.onnx_session import open_graph, outside_files
 from personsearch.errors import InputError, PersonSearchError, UsageError
 from personsearch.types import Embedder, Picture
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 Shape = Sequence[int | str]
 PLAIN = {"channels": "rgb", "white": 1, "mean": [0, 0, 0], "std": [1, 1, 1]}
@@ -358,7 +358,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=r"pictures are float \(n, 3, h, w\)"):
         open_graph(grey)
-    with pytest.raises(InputError, match="no device 'tpu'"):
+    with pytest.raises(InputError, match="device 'tpu' is not to be had"):
         open_graph(mean_colour(tmp_path / "a.onnx"), "tpu")
     side = tmp_path / "a.onnx.json"
     for text, what in (("{", "cannot be read as JSON"), ("[]", "is no JSON object")):
@@ -375,6 +375,88 @@ def test_without_the_runtime_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(UsageError, match="needs the package onnxruntime") as caught:
         open_graph(tmp_path / "a.onnx")
     assert "personsearch[onnx]" in caught.value.hint
+
+
+def test_a_number_of_a_gpu_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    asked: list[Any] = []
+    real = onnxruntime.InferenceSession
+
+    def session(path: str, options: Any, providers: list[Any]) -> Any:
+        asked.append(providers[0])
+        return real(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    for device in ("cuda:1", "cuda", "auto", "cpu"):
+        open_graph(mean_colour(tmp_path / "a.onnx"), device)
+    gpus = [("CUDAExecutionProvider", {"device_id": number}) for number in (1, 0, 0)]
+    assert asked == [*gpus, "CPUExecutionProvider"]
+
+
+def weighed(path: Path, weights: Mapping[str, Sequence[float]]) -> Path:
+    """A file that adds to a person's mean colour three numbers from each of the files named, beside it."""
+    path.parent.mkdir(exist_ok=True)
+    node = onnx.helper.make_node
+    nodes = [node("GlobalAveragePool", ["images"], ["pooled"]), node("Flatten", ["pooled"], ["v0"])]
+    for number in range(len(weights)):
+        nodes.append(node("Add", [f"v{number}", f"w{number}"], [f"v{number + 1}"]))
+    sidecar = {**PLAIN, "similarity": "cosine"}
+    save(path, nodes, {f"v{len(weights)}": ("n", 3)}, shape=("n", 3, 8, 4), sidecar=sidecar)
+    model = onnx.load(str(path))
+    for number, (place, values) in enumerate(weights.items()):
+        content = np.asarray(values, np.float32).tobytes()
+        tensor = model.graph.initializer.add(
+            name=f"w{number}", data_type=1, dims=(3,), data_location=onnx.TensorProto.EXTERNAL
+        )
+        for key, value in (("location", place), ("offset", "0"), ("length", str(len(content)))):
+            tensor.external_data.add(key=key, value=value)
+        (path.parent / place).parent.mkdir(exist_ok=True)
+        (path.parent / place).write_bytes(content)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("place", ["a.onnx.data", "weights.bin", "below/w0"])
+def test_weights_outside_the_file_count_wherever_it_keeps_them(tmp_path: Path, place: str) -> None:
+    files = [
+        weighed(tmp_path / f"{number}" / "a.onnx", {place: values, "second": [0, 0, 0]})
+        for number, values in enumerate(([1, 2, 3], [1, 2, 4], [1, 2, 3]))
+    ]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    (files[2].parent / "a.onnx.data.bak").write_bytes(b"of no concern")
+    one, other, same = (load_onnx_embedder(file, "cpu") for file in files)
+    boxes = np.array([[0, 0, 9, 9.0]])
+    assert np.allclose(other.embed(picture(), boxes) - one.embed(picture(), boxes), [[0, 0, 1]])
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+    swapped = weighed(tmp_path / "3" / "a.onnx", {place: [0, 0, 0], "second": [1, 2, 3]})
+    assert load_onnx_embedder(swapped, "cpu").fingerprint != one.fingerprint
+
+
+def test_weights_that_leave_the_folder_or_are_missing_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "m" / "below").mkdir(parents=True)
+    for place in ("../secret", str(tmp_path / "secret"), "below/../../secret"):
+        file = weighed(tmp_path / "m" / "a.onnx", {place: [1, 2, 3]})
+        with pytest.raises(InputError, match=r"a\.onnx has weights at .*secret, outside its folder"):
+            open_graph(file, "cpu")
+    file = weighed(tmp_path / "m" / "a.onnx", {"w": [1, 2, 3]})
+    (tmp_path / "m" / "w").unlink()
+    with pytest.raises(InputError, match=r"a\.onnx has weights in w, which is missing"):
+        open_graph(file, "cpu")
+
+
+def test_weights_of_branches_count_too(tmp_path: Path) -> None:
+    """A tensor in an attribute of a node in a graph in an attribute."""
+    inner = onnx.numpy_helper.from_array(np.ones(3, np.float32), "t")
+    inner.data_location = onnx.TensorProto.EXTERNAL
+    inner.external_data.add(key="location", value="inner.bin")
+    make = onnx.helper
+    node = make.make_node("Constant", [], ["c"], value=inner)
+    branch = make.make_graph([node], "b", [], [make.make_tensor_value_info("c", 1, (3,))])
+    choice = make.make_node("If", ["yes"], ["out"], then_branch=branch, else_branch=branch)
+    file = save(tmp_path / "a.onnx", [constant("yes", True), choice], {"out": (3,)})
+    (tmp_path / "inner.bin").write_bytes(bytes(12))
+    assert outside_files(file) == (tmp_path / "inner.bin",)
 
 
 def test_a_graph_that_fails_is_said_with_its_reason(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +16,8 @@ import torch
 from personsearch.baselines.onnx_settings import OnnxInput
 from personsearch.errors import InputError, PersonSearchError, UsageError
 from personsearch.files import sha256_of
+from personsearch.model.export_folder import needed
+from personsearch.model.onnx_searcher import execution_providers
 from personsearch.types import Array
 
 _TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -27,6 +29,7 @@ class OnnxGraph:
 
     Attributes:
         file: it.
+        outside: the files that hold weights of it, sorted.
         session: ONNX Runtime's.
         input: the name of its input.
         dtype: of the input.
@@ -37,6 +40,7 @@ class OnnxGraph:
     """
 
     file: Path
+    outside: tuple[Path, ...]
     session: Any
     input: str
     dtype: type[np.floating[Any]]
@@ -62,24 +66,24 @@ class OnnxGraph:
         return {name: np.asarray(one) for name, one in zip(self.outputs, answers, strict=True)}
 
     def fingerprint(self, settings: OnnxInput) -> str:
-        """Hex digest of the file (and of its ``FILE.data``, where weights lie outside) and the settings."""
-        outside = self.file.with_name(f"{self.file.name}.data")
-        files = [self.file, *([outside] if outside.is_file() else [])]
+        """Hex digest of the file, of the files with weights of it, and of the settings."""
+        # Each by itself: bytes that move from one file into the next are other weights.
+        content = " ".join(sha256_of(file) for file in (self.file, *self.outside))
         said = json.dumps(asdict(settings), sort_keys=True)
-        return hashlib.sha256(f"onnx\n{sha256_of(*files)}\n{said}\n".encode()).hexdigest()
+        return hashlib.sha256(f"onnx\n{content}\n{said}\n".encode()).hexdigest()
 
 
 def open_graph(file: Path | str, device: str = "auto") -> OnnxGraph:
     """Open an ONNX file that takes pictures.
 
     Args:
-        file: it; weights may lie beside it.
-        device: ``"auto"`` and ``"cuda"`` run on CUDA where ONNX Runtime has it; ``"cuda"`` insists.
+        file: it; weights may lie in other files of its folder.
+        device: see :func:`personsearch.model.onnx_searcher.execution_providers`.
 
     Raises:
-        UsageError: ONNX Runtime is not installed.
-        InputError: there is no such file, it is damaged, it does not take pictures as floats, or the
-            device is not to be had.
+        UsageError: ONNX or ONNX Runtime is not installed.
+        InputError: there is no such file, it is damaged, its weights lie outside its folder, it does
+            not take pictures as floats, or the device is not to be had.
     """
     file = Path(file)
     try:
@@ -90,17 +94,17 @@ def open_graph(file: Path | str, device: str = "auto") -> OnnxGraph:
         ) from error
     if not file.is_file():
         raise InputError(f"there is no file {file}", hint="give the path of an ONNX file after onnx:")
+    providers = execution_providers(device)
+    outside = outside_files(file)
     runtime.disable_telemetry_events()
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = torch.get_num_threads()
     try:
-        session = runtime.InferenceSession(str(file), options, providers=_providers(runtime, device))
+        session = runtime.InferenceSession(str(file), options, providers=providers)
     except Exception as error:  # ONNX Runtime has a class of error for every status
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{file} is no ONNX file that can be run: {reason}", hint="export it again"
-        ) from error
+        raise _damaged(file, reason) from error
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise InputError(
@@ -116,6 +120,7 @@ def open_graph(file: Path | str, device: str = "auto") -> OnnxGraph:
         )
     return OnnxGraph(
         file=file,
+        outside=outside,
         session=session,
         input=one.name,
         dtype=_TYPES[one.type],
@@ -124,6 +129,48 @@ def open_graph(file: Path | str, device: str = "auto") -> OnnxGraph:
         outputs={output.name: _shape(output.shape) for output in session.get_outputs()},
         metadata=dict(session.get_modelmeta().custom_metadata_map),
     )
+
+
+def outside_files(file: Path) -> tuple[Path, ...]:
+    """The files that hold weights of the ONNX file ``file``, as it names them itself; sorted.
+
+    Raises:
+        UsageError: the package onnx is not installed.
+        InputError: ``file`` is damaged, or names a file that is not in its folder or below.
+    """
+    onnx = needed("onnx")
+    try:
+        model = onnx.load(str(file), format="protobuf", load_external_data=False)
+    except Exception as error:  # protobuf's, whose class depends on its implementation
+        raise _damaged(file, (str(error).strip().splitlines() or [type(error).__name__])[0]) from error
+    external = [one for one in _tensors(model) if one.data_location == onnx.TensorProto.EXTERNAL]
+    places = {entry.value for one in external for entry in one.external_data if entry.key == "location"}
+    for place in sorted(places):
+        if Path(place).is_absolute() or ".." in Path(place).parts:
+            raise InputError(
+                f"{file} has weights at {place}, outside its folder",
+                hint="export it with its weights beside it",
+            )
+        if not (file.parent / place).is_file():
+            raise InputError(
+                f"{file} has weights in {place}, which is missing", hint="copy that file beside it, too"
+            )
+    return tuple(file.parent / place for place in sorted(places))
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Every ``TensorProto`` anywhere in a protobuf ``message``: graphs, subgraphs, functions, attributes."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for one in [value] if hasattr(value, "ListFields") else value:
+                yield from _tensors(one)
+
+
+def _damaged(file: Path, reason: str) -> InputError:
+    return InputError(f"{file} is no ONNX file that can be run: {reason}", hint="export it again")
 
 
 def as_input(pictures: Array, settings: OnnxInput) -> Array:
@@ -143,14 +190,3 @@ def as_input(pictures: Array, settings: OnnxInput) -> Array:
 
 def _shape(shape: Any) -> tuple[int | None, ...]:
     return tuple(side if isinstance(side, int) and side > 0 else None for side in shape)
-
-
-def _providers(runtime: Any, device: str) -> list[str]:
-    there = runtime.get_available_providers()
-    wanted = device.split(":")[0]
-    if wanted not in ("auto", "cpu", "cuda") or (wanted == "cuda" and "CUDAExecutionProvider" not in there):
-        raise InputError(
-            f"ONNX Runtime has no device {device!r} here", hint="use --device cpu, or install onnxruntime-gpu"
-        )
-    cuda = ["CUDAExecutionProvider"] if wanted != "cpu" and "CUDAExecutionProvider" in there else []
-    return [*cuda, "CPUExecutionProvider"]
