@@ -15,7 +15,10 @@ from personsearch.baselines.open import Where, open_detector, open_embedder, ope
 from personsearch.baselines.parts import save_part
 from personsearch.baselines.two_stage import TwoStage
 from personsearch.errors import InputError, PersonSearchError, UsageError
+from personsearch.files import sha256_of, write_json
 from personsearch.model.checkpoint import save_model
+from personsearch.model.export_folder import GALLERY, MANIFEST, QUERY, Manifest, Resize
+from personsearch.model.onnx_searcher import OnnxDetector, OnnxEmbedder, OnnxSearcher
 from personsearch.model.presets import CropSettings, build_network, compact_tiny, detector, embedder
 from personsearch.model.searcher import NetworkDetector, NetworkEmbedder, NetworkSearcher
 from personsearch.types import Picture, Scene
@@ -55,6 +58,68 @@ def test_pairs_of_trained_parts_by_name_and_by_path(where: Where, parts: Path) -
     picture = Picture(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8), "a")
     seen = by_name.detect(picture)
     assert np.allclose(seen.embeddings, by_path.embed(picture, seen.boxes), atol=1e-5)
+
+
+def exported(folder: Path, parts: Any) -> Path:
+    """An export whose graphs are told by hand: one person at (1, 2, 11, 22), all described as 3, 4."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make = onnx.helper
+    folder.mkdir()
+
+    def graph(name: str, values: dict[str, Any], inputs: list[Any]) -> None:
+        nodes = [
+            make.make_node("Constant", [], [key], value=onnx.numpy_helper.from_array(np.float32(value)))
+            for key, value in values.items()
+        ]
+        outputs = [make.make_tensor_value_info(key, 1, np.shape(value)) for key, value in values.items()]
+        made = make.make_graph(nodes, "g", inputs, outputs)
+        onnx.save(
+            make.make_model(made, opset_imports=[make.make_opsetid("", 17)], ir_version=8), folder / name
+        )
+
+    people = {"boxes": [[1, 2, 11, 22]], "scores": [0.75], "embeddings": [[3, 4]]}
+    picture = make.make_tensor_value_info("picture", 2, ("h", "w", 3))
+    crops = make.make_tensor_value_info("crops", 2, ("n", 8, 4, 3))
+    boxes = make.make_tensor_value_info("boxes", 1, ("n", 4))
+    if parts != "embedder":
+        told = {key: value for key, value in people.items() if parts == "joint" or key != "embeddings"}
+        graph(GALLERY, told, [picture])
+    if parts != "detector":
+        graph(QUERY, {"embeddings": people["embeddings"]}, [picture if parts == "joint" else crops, boxes])
+    manifest = Manifest(
+        name=parts, source="s", parts=parts, dim=2, similarity="euclidean",
+        resize=Resize(short_side=90, long_side=120),
+        crop=CropSettings(size=(8, 4)) if parts == "embedder" else None,
+        files={file.name: sha256_of(file) for file in folder.iterdir()},
+    )  # fmt: skip
+    write_json(folder / MANIFEST, manifest.to_json())
+    return folder
+
+
+def test_exports_are_parts(where: Where, tmp_path: Path) -> None:
+    finds, tells, joint = (exported(tmp_path / kind, kind) for kind in ("detector", "embedder", "joint"))
+    picture = Picture(np.zeros((90, 120, 3), np.uint8), "a")
+    for name, finder, describer in (
+        (f"{finds}+{tells}", OnnxDetector, OnnxEmbedder),
+        (f"{joint}+{tells}", OnnxSearcher, OnnxEmbedder),
+        (f"{finds}+{joint}", OnnxDetector, OnnxSearcher),
+        (f"gt+{joint}", GroundTruth, OnnxSearcher),
+    ):
+        pair = open_searcher(name, where)
+        assert isinstance(pair, TwoStage)
+        assert (type(pair.detector), type(pair.embedder)) == (finder, describer)
+        seen = pair.detect(picture)
+        assert seen.boxes.tolist() == [[5, 5, 25, 60] if "gt" in name else [1, 2, 11, 22]]
+        assert seen.embeddings.tolist() == [[3, 4]]
+    with pytest.raises(UsageError, match="finds people, but does not describe them"):
+        open_searcher(f"gt+{finds}", where)
+    with pytest.raises(UsageError, match="describes people, but does not find them"):
+        open_searcher(f"{tells}+idnet", where)
+    with pytest.raises(UsageError, match="which cannot search alone"):
+        open_searcher(finds, where)
+    with pytest.raises(InputError, match="is not to be had by this ONNX Runtime"):
+        open_searcher(f"gt+{joint}", dataclasses.replace(where, device="mps"))
 
 
 def test_a_joint_model_alone_and_as_either_part(where: Where, parts: Path) -> None:

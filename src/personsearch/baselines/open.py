@@ -2,7 +2,7 @@
 
 A part is ``gt``, ``hog``, ``torchvision:NAME``, ``timm:NAME`` or ``onnx:FILE``; one of the trained kinds
 (``acf``, ``deep``, ``euclidean``, ``kissme``, ``bow``, ``idnet``), which lies in the folder that
-``personsearch baselines train`` wrote; or the path of any folder with a part or a model in it.
+``personsearch baselines train`` wrote; or the path of any folder with a part, a model or an export in it.
 Which class a name stands for is written out below: nothing is built from a string.
 """
 
@@ -185,6 +185,12 @@ def _trained(name: str, where: Where) -> Any:
         folder = Path(name)
     else:
         return _no_part(name)
+    from personsearch.model.export_folder import is_export
+
+    if is_export(folder):
+        from personsearch.model.onnx_searcher import open_exported
+
+        return open_exported(folder, where.device)
     kind = _kind_in(folder)
     if kind is None:
         from personsearch.model.checkpoint import load_model
