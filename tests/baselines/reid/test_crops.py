@@ -1,5 +1,8 @@
 """Crops against a slow rounding of boxes, and the cut of a training set that is killed and goes on."""
 
+import dataclasses
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -134,3 +137,32 @@ def test_nobody_labelled_and_no_picture_are_told(scenes, tmp_path):
         cut_labelled([Scene("a", boxes=[[0, 0, 9, 9]], people=[-1])], (20, 10), tmp_path)
     with pytest.raises(DatasetError, match="a has no picture file"):
         cut_labelled([Scene("a", boxes=[[0, 0, 9, 9]], people=[1])], (20, 10), tmp_path)
+
+
+def test_a_copy_of_the_pictures_is_the_same_training_but_changed_files_are_cut_again(scenes, tmp_path):
+    first = cut_labelled(scenes, (20, 10), tmp_path / "cache")
+    for scene in scenes:
+        os.utime(scene.path, (1, 1))
+    copied = cut_labelled(scenes, (20, 10), tmp_path / "cache")
+    assert copied.digest == first.digest
+    assert not set(copied.files) & set(first.files)
+    scenes[0].path.write_bytes(images.encode_jpeg(np.full((40, 80, 3), 200, np.uint8), 95))
+    changed = cut_labelled(scenes, (20, 10), tmp_path / "cache")
+    assert changed.stamp != copied.stamp
+    assert abs(int(next(changed.shards())[0, 10, 5, 0]) - 200) <= 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "other"},
+        {"boxes": [[0, 0, 21, 40], [20, 0, 40, 40], [40, 0, 60, 40]]},
+        {"people": [5, -1, 7]},
+        {"ignore": [False, False, False]},
+    ],
+)
+def test_the_digest_is_of_names_boxes_and_people(scenes, tmp_path, change):
+    first = cut_labelled(scenes, (20, 10), tmp_path)
+    other = cut_labelled([dataclasses.replace(scenes[0], **change), *scenes[1:]], (20, 10), tmp_path)
+    assert other.digest != first.digest
+    assert cut_labelled(scenes, (20, 12), tmp_path).digest != first.digest

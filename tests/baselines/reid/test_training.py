@@ -115,6 +115,18 @@ def test_a_second_run_is_the_same_to_the_byte(kind, trained, scenes, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_of_the_data_gives_the_same_part_to_the_byte(kind, trained, scenes, tmp_path):
+    copies = []
+    for scene in scenes:
+        path = tmp_path / "copy" / scene.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(scene.path.read_bytes())
+        copies.append(replace(scene, path=path))
+    found = again(kind, copies, tmp_path / "part")
+    assert found.fingerprint == trained[kind][0].fingerprint
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_killed_in_a_late_step_it_goes_on_behind_the_last_whole_one(kind, trained, scenes, tmp_path):
     labels: list[str] = []
 

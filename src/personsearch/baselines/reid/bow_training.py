@@ -129,7 +129,7 @@ def _learned(
         drawn = _draw_patches(crops, rows, roots, settings, progress)
         return {"words": codebook(drawn, settings.words, settings.seed)}
 
-    made_of = {**said, "version": 1}
+    made_of = {**said, "crops": crops.stamp, "version": 1}
     found, _ = stage(cache, "words", made_of, words)
     weights, _ = stage(
         cache, "weights", made_of, lambda: _weights(crops, rows, roots, found["words"], settings, progress)

@@ -74,12 +74,15 @@ class LabelledCrops:
     Attributes:
         files: one shard each, ``pixels`` (m, h, w, 3) uint8 and ``people`` (m,) int64.
         people: (n,) int64 identities of all shards.
-        digest: hex digest of what was cut: scenes, boxes, people, size.
+        digest: hex digest of what was cut: pictures' names, boxes, people, size. Not of the pictures'
+            content, nor of when their files were copied here.
+        stamp: hex digest of that and of the picture files as they lie here: what caches are called by.
     """
 
     files: tuple[Path, ...]
     people: Array
     digest: str
+    stamp: str
 
     def __len__(self) -> int:
         return len(self.people)
@@ -105,7 +108,7 @@ def cut_labelled(
     """Every person with an identity (>= 0, not to be ignored) as a crop in the folder ``cache``.
 
     Finished shards are kept: killed and called again with the same scenes it goes on there, and
-    other scenes or another size get files of their own.
+    other scenes, another size or changed picture files get files of their own.
 
     Raises:
         DatasetError: nobody has an identity, or a scene has no picture file.
@@ -117,7 +120,8 @@ def cut_labelled(
         raise DatasetError(
             "no person in the training scenes has an identity", hint="check the annotation files"
         )
-    folder = cache / f"crops-{digest[:12]}"
+    stamp = _stamp(digest, used)
+    folder = cache / f"crops-{stamp[:12]}"
     shards = [used[start : start + SHARD_SCENES] for start in range(0, len(used), SHARD_SCENES)]
     files = tuple(folder / f"{number:05d}.npz" for number in range(len(shards)))
     left = [
@@ -133,7 +137,7 @@ def cut_labelled(
             _write(file, np.concatenate([crops for crops, _ in found]), np.concatenate([w for _, w in found]))
             found = []
     people = np.concatenate([read_arrays(file, "people")["people"] for file in files])
-    return LabelledCrops(files=files, people=people, digest=digest)
+    return LabelledCrops(files=files, people=people, digest=digest, stamp=stamp)
 
 
 def named(scene: Scene) -> Array:
@@ -162,17 +166,25 @@ def _write(file: Path, pixels: Array, people: Array) -> None:
 def _digest(scenes: Sequence[Scene], size: tuple[int, int]) -> str:
     """Hex digest of who is to be cut out of which picture, and at what size.
 
-    Pictures count by name and by the file's size and time: reading all of them would cost as much
-    as cutting.
+    It is part of what is trained, so nothing counts that differs between two copies of a data set.
     """
-    digest = hashlib.sha256(json.dumps(["crops", 1, *size]).encode())
+    digest = hashlib.sha256(json.dumps(["crops", 2, *size]).encode())
     for scene in scenes:
         mine = named(scene)
-        stamp: list[object] = [scene.name]
-        if scene.path is not None and scene.path.exists():
-            known = scene.path.stat()
-            stamp += [known.st_size, known.st_mtime_ns]
-        digest.update(json.dumps(stamp).encode())
+        digest.update(json.dumps([scene.name, int(mine.sum())]).encode())
         digest.update(np.ascontiguousarray(scene.boxes[mine]).tobytes())
         digest.update(np.ascontiguousarray(scene.people[mine]).tobytes())
     return digest.hexdigest()
+
+
+def _stamp(digest: str, scenes: Sequence[Scene]) -> str:
+    """Hex digest of what is cut and of the picture files as they lie here, by size and time.
+
+    Whoever changes a picture gets new crops; reading all of them to notice would cost as much as cutting.
+    """
+    stamp = hashlib.sha256(digest.encode())
+    for scene in scenes:
+        if scene.path is not None and scene.path.exists():
+            known = scene.path.stat()
+            stamp.update(f"{known.st_size} {known.st_mtime_ns}\n".encode())
+    return stamp.hexdigest()

@@ -189,7 +189,7 @@ def _reduction(
     if len(crops) > settings.most_people:
         chosen = np.random.default_rng([settings.seed, 1]).choice(rows, settings.most_people, replace=False)
         rows = np.sort(chosen)
-    made_of = {"crops": crops.digest, **asdict(settings), "version": 1}
+    made_of = {"crops": crops.stamp, **asdict(settings), "version": 1}
     first, _ = stage(cache, "patches", made_of, lambda: _patch_projection(crops, rows, settings, progress))
     second, digest = stage(
         cache, "people", made_of, lambda: _people_projection(crops, rows, settings, first, progress)
