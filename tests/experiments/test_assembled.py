@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
+import torch
 
 from personsearch.baselines.ground_truth import GroundTruth
 from personsearch.baselines.two_stage import TwoStage
@@ -157,22 +159,29 @@ def test_times_are_kept_and_taken_again_for_another_model(data: Dataset, tmp_pat
     scenes = data.scenes("test")[:4]
     ticks = iter(np.arange(0, 100, 0.5).tolist())
     monkeypatch.setattr("personsearch.experiments.assembled.time.perf_counter", lambda: next(ticks))
-    watch = Stopwatch(tmp_path / "costs.json", scenes, looked.boxes)
+    watch = Stopwatch(tmp_path / "costs.json", scenes, looked.boxes, dataset="d", device="cpu")
     before = detectors["halves"].asked
     assert watch.detecting(detectors["halves"]) == 125  # half a second for four pictures
     assert detectors["halves"].asked == before + 5  # the first one warms up
     described = embedders["mean"].asked
     assert watch.describing("halves", detectors["halves"], embedders["mean"]) == 125
     assert embedders["mean"].asked == described + 2 * 5
-    later = Stopwatch(tmp_path / "costs.json", scenes, looked.boxes)
+    later = Stopwatch(tmp_path / "costs.json", scenes, looked.boxes, dataset="d", device="cpu")
     assert later.detecting(detectors["halves"]) == 125
     assert detectors["halves"].asked == before + 5
     later.detecting(Halves("x" * 64))
-    Stopwatch(tmp_path / "costs.json", scenes[:2], looked.boxes).detecting(detectors["halves"])
+    Stopwatch(tmp_path / "costs.json", scenes[:2], looked.boxes, dataset="d", device="cpu").detecting(
+        detectors["halves"]
+    )
     assert detectors["halves"].asked == before + 5 + 3
     assert len(json.loads((tmp_path / "costs.json").read_text())) == 4
     (tmp_path / "costs.json").write_text("damaged")
-    assert Stopwatch(tmp_path / "costs.json", scenes, looked.boxes).detecting(detectors["halves"]) == 125
+    assert (
+        Stopwatch(tmp_path / "costs.json", scenes, looked.boxes, dataset="d", device="cpu").detecting(
+            detectors["halves"]
+        )
+        == 125
+    )
 
 
 def test_features_of_another_model_are_refused(data: Dataset, tmp_path: Path) -> None:
@@ -182,3 +191,31 @@ def test_features_of_another_model_are_refused(data: Dataset, tmp_path: Path) ->
     with pytest.raises(ModelMismatch):
         extract(Finder(Halves("o" * 64)), data.scenes("test"), data.trials(6), file)
     assert seen.dim == 0
+
+
+def test_times_of_another_device_data_set_size_or_number_of_threads_are_taken_anew(
+    data: Dataset, tmp_path: Path, monkeypatch
+) -> None:
+    detectors, embedders = made(data)
+    looked = look(detectors, embedders, data, PROTOCOL, tmp_path)
+    scenes = data.scenes("test")[:2]
+
+    def asked(scenes=scenes, *, dataset: str = "d", device: str = "cpu") -> int:
+        """How many pictures were looked at to tell the times."""
+        before = detectors["halves"].asked
+        watch = Stopwatch(tmp_path / "costs.json", scenes, looked.boxes, dataset=dataset, device=device)
+        watch.detecting(detectors["halves"])
+        watch.describing("halves", detectors["halves"], embedders["mean"])
+        return detectors["halves"].asked - before
+
+    assert (asked(), asked()) == (3, 0)
+    assert asked([dataclasses.replace(scene, size=None) for scene in scenes]) == 0  # read from the files
+    assert asked(dataset="other") == 3
+    assert asked([dataclasses.replace(scene, size=(400, 300)) for scene in scenes]) == 3
+    assert asked(device="meta") == 3
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
+    assert asked() == 3
+    monkeypatch.undo()
+    assert asked() == 0
+    assert len(json.loads((tmp_path / "costs.json").read_text())) == 10

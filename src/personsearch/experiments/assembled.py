@@ -9,13 +9,16 @@ They have the fingerprints, and their features files the names, of the searchers
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import torch
 
 from personsearch import images
 from personsearch.baselines.two_stage import Detector, TwoStage
@@ -24,6 +27,7 @@ from personsearch.errors import InputError
 from personsearch.experiments.benchmark import Protocol, describe
 from personsearch.features import Features
 from personsearch.files import write_json
+from personsearch.model.searcher import choose_device
 from personsearch.progress import Progress, silent
 from personsearch.types import Array, Detections, Embedder, Picture, Scene, Searcher, Similarity
 
@@ -172,16 +176,29 @@ class Stopwatch:
     one process that does nothing else, pictures already decoded, the first one not counted.
 
     Args:
-        file: where what was measured is kept; measured again for another model or other pictures.
+        file: where what was measured is kept; measured again for another model, other pictures, another
+            device or another number of threads.
         scenes: the pictures.
         boxes: what each detector saw, so that embedders can be timed alone.
+        dataset: what the pictures' data set is called: another one may call its pictures the same.
+        device: that the models run on, as it was asked for.
     """
 
-    def __init__(self, file: Path, scenes: Sequence[Scene], boxes: dict[str, Features]) -> None:
+    def __init__(
+        self,
+        file: Path,
+        scenes: Sequence[Scene],
+        boxes: dict[str, Features],
+        *,
+        dataset: str,
+        device: str = "auto",
+    ) -> None:
         self.file, self.scenes, self.boxes = file, scenes, boxes
         self._known = _read_costs(file)
         self._pictures: list[Picture] = []
-        self._key = hashlib.sha256("\n".join(scene.name for scene in scenes).encode()).hexdigest()[:12]
+        sizes = [(scene.name, self._size(row)) for row, scene in enumerate(scenes)]
+        said = json.dumps([dataset, sizes, _machine(device)])
+        self._key = hashlib.sha256(said.encode()).hexdigest()[:12]
 
     def detecting(self, detector: Detector | Searcher) -> float:
         """Milliseconds a picture for finding people (of a joint network: for everything)."""
@@ -208,6 +225,10 @@ class Stopwatch:
             write_json(self.file, self._known)
         return self._known[key]
 
+    def _size(self, row: int) -> tuple[int, int]:
+        size = self.scenes[row].size
+        return self._loaded()[row].size if size is None else size
+
     def _loaded(self) -> list[Picture]:
         if not self._pictures:
             for scene in self.scenes:
@@ -221,13 +242,18 @@ class Stopwatch:
 
 def _read_costs(file: Path) -> dict[str, float]:
     """What was measured before; nothing where the file is missing or damaged, which costs seconds."""
-    import json
-
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         return {str(key): float(value) for key, value in values.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def _machine(device: str) -> list[str | int]:
+    """What runs the models, as far as it shows here: a GPU by its name, and the threads of both libraries."""
+    chosen = choose_device(device)
+    name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else ""
+    return [str(chosen), name, torch.get_num_threads(), cv2.getNumThreads()]
 
 
 def _saying(progress: Progress, what: str) -> Progress:

@@ -169,8 +169,8 @@ def fill_table(
     detectors: dict[str, Detector] = {name: open_detector(name, where) for name in settings.detectors}
     embedders: dict[str, Embedder] = {name: open_embedder(name, where) for name in settings.embedders}
     looked = look(detectors, embedders, dataset, protocol, out, progress=progress)
-    every = max(1, len(scenes) // settings.timed)
-    watch = Stopwatch(out / "costs.json", scenes[::every][: settings.timed], looked.boxes)
+    timed = scenes[:: max(1, len(scenes) // settings.timed)][: settings.timed]
+    watch = Stopwatch(out / "costs.json", timed, looked.boxes, dataset=dataset.name, device=device)
     cells = {
         (finder, describer): _cell(
             dataset,
