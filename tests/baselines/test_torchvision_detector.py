@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torchvision import models
+from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights
 
 from personsearch.baselines.torchvision_detector import TorchvisionDetector, load_torchvision
 from personsearch.errors import InputError, UsageError
@@ -50,7 +51,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("hub")
     torch.manual_seed(0)
     network = models.get_model(NAME, weights=None, weights_backbone=None, num_classes=91)
-    url = next(iter(models.get_model_weights(NAME))).url
+    url = models.get_model_weights(NAME).DEFAULT.url
     file = home / "checkpoints" / Path(urlparse(url).path).name
     file.parent.mkdir()
     torch.save(network.state_dict(), file)
@@ -85,6 +86,15 @@ def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(InputError, match=r"are not here: .*checkpoints.*\.pth is missing") as told:
         load_torchvision(NAME)
     assert "https://download.pytorch.org/" in told.value.hint
+
+
+def test_the_weights_are_those_that_torchvision_recommends(tmp_path: Path, monkeypatch) -> None:
+    """Of two, the older stand first."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(InputError) as told:
+        load_torchvision("keypointrcnn_resnet50_fpn")
+    assert KeypointRCNN_ResNet50_FPN_Weights.COCO_V1.url in told.value.hint
+    assert KeypointRCNN_ResNet50_FPN_Weights.COCO_LEGACY.url not in told.value.hint
 
 
 def test_names_that_are_none() -> None:

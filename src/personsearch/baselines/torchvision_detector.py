@@ -71,7 +71,7 @@ def load_torchvision(name: str, device: str = "auto") -> TorchvisionDetector:
             f"torchvision has no detector called {name!r}",
             hint=f"did you mean {near[0]}?" if near else f"one of: {', '.join(known)}",
         )
-    weights: Any = next(iter(models.get_model_weights(name)))
+    weights: Any = models.get_model_weights(name).DEFAULT
     categories = list(weights.meta["categories"])
     if PERSON not in categories:
         raise UsageError(f"torchvision's {name} knows no people", hint="choose another detector")
