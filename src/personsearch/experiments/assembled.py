@@ -196,7 +196,7 @@ class Stopwatch:
         self.file, self.scenes, self.boxes = file, scenes, boxes
         self._known = _read_costs(file)
         self._pictures: list[Picture] = []
-        sizes = [(scene.name, self._size(row)) for row, scene in enumerate(scenes)]
+        sizes = [(scene.name, scene.size or images.read_size(_file(scene))) for scene in scenes]
         said = json.dumps([dataset, sizes, _machine(device)])
         self._key = hashlib.sha256(said.encode()).hexdigest()[:12]
 
@@ -225,18 +225,10 @@ class Stopwatch:
             write_json(self.file, self._known)
         return self._known[key]
 
-    def _size(self, row: int) -> tuple[int, int]:
-        size = self.scenes[row].size
-        return self._loaded()[row].size if size is None else size
-
     def _loaded(self) -> list[Picture]:
         if not self._pictures:
             for scene in self.scenes:
-                if scene.path is None:
-                    raise InputError(
-                        f"picture {scene.name} is missing", hint="is the data set unpacked whole?"
-                    )
-                self._pictures.append(images.load(scene.path, name=scene.name))
+                self._pictures.append(images.load(_file(scene), name=scene.name))
         return self._pictures
 
 
@@ -247,6 +239,12 @@ def _read_costs(file: Path) -> dict[str, float]:
         return {str(key): float(value) for key, value in values.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def _file(scene: Scene) -> Path:
+    if scene.path is None:
+        raise InputError(f"picture {scene.name} is missing", hint="is the data set unpacked whole?")
+    return scene.path
 
 
 def _machine(device: str) -> list[str | int]:
