@@ -329,9 +329,12 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexReport:
-    """What indexing did, in counts of pictures; nothing is ever skipped silently.
+    """What indexing did, in counts of pictures and videos; nothing is ever skipped silently.
 
-    ``people`` counts those found in pictures that this run added or updated.
+    ``moved`` counts files that are gone from one place and found at another; ``duplicates`` those
+    whose content is stored already, ``near`` of them saved anew rather than copied. ``people`` counts
+    those found in what this run added or updated (of a video, frame by frame) and ``tracklets`` the
+    ways of people through videos; ``frames`` are those of videos (and cameras) that were looked at.
     """
 
     gallery: str
@@ -341,7 +344,11 @@ class IndexReport:
     updated: int = 0
     removed: int = 0
     duplicates: int = 0
+    moved: int = 0
+    near: int = 0
     people: int = 0
+    frames: int = 0
+    tracklets: int = 0
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0
 

@@ -13,7 +13,7 @@ import pytest
 
 from personsearch.errors import InputError, LockedError, ModelMismatch, PersonSearchError
 from personsearch.gallery.gallery import Gallery
-from personsearch.indexing import local
+from personsearch.indexing import prepare
 from personsearch.indexing.local import index_folder
 from personsearch.ranking.calibration import Calibration
 from personsearch.types import IndexReport, Query
@@ -21,7 +21,7 @@ from personsearch.types import IndexReport, Query
 
 def counts(report: IndexReport) -> dict[str, int]:
     """What is not 0 in a report."""
-    names = ("added", "unchanged", "updated", "removed", "duplicates", "people")
+    names = ("added", "unchanged", "updated", "removed", "duplicates", "moved", "near", "people")
     found = {name: getattr(report, name) for name in names} | {"failures": len(report.failures)}
     return {name: number for name, number in found.items() if number}
 
@@ -90,7 +90,7 @@ def test_copies_moves_and_losses(index: Callable, album: Path, tmp_path: Path, d
     assert search(gallery, (250, 0, 0)) == ["copy.jpg"]
     (album / "copy.jpg").rename(album / "sub" / "moved.jpg")
     moved, looked_at = index()
-    assert (counts(moved), looked_at) == ({"added": 1, "removed": 1, "unchanged": 2}, [])
+    assert (counts(moved), looked_at) == ({"moved": 1, "unchanged": 2}, [])
     assert search(gallery, (250, 0, 0)) == ["moved.jpg"]
     (album / "sub" / "moved.jpg").unlink()
     assert counts(index()[0]) == {"removed": 1, "unchanged": 2}
@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_read_for_a_while_keeps_them(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(local, "sha256_of", unreadable)
+        patch.setattr(prepare, "sha256_of", unreadable)
         report, _ = index()
     assert [(f.stage, f.error, f.retryable) for f in report.failures] == [
         ("read", "it cannot be read: Input/output error", True)
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_read_for_a_while_keeps_them(
 def test_a_file_that_changes_while_it_is_read(
     index: Callable, album: Path, tmp_path: Path, draw: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = local.sha256_of
+    real = prepare.sha256_of
 
     def while_somebody_writes(path: Path) -> str:
         found = real(path)
@@ -182,7 +182,7 @@ def test_a_file_that_changes_while_it_is_read(
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(local, "sha256_of", while_somebody_writes)
+        patch.setattr(prepare, "sha256_of", while_somebody_writes)
         report, _ = index()
     assert [(Path(f.path).name, f.error) for f in report.failures] == [
         ("a.jpg", "it changed while it was being read")
@@ -296,7 +296,7 @@ def test_a_model_that_fails_on_everything_stops_the_run(
         PersonSearchError, match="failed on 20 pictures in a row: RuntimeError: no such kernel"
     ):
         index_folder(tmp_path / "many", tmp_path / "gallery", searcher)
-    assert len(calls) == 20
+    assert 20 <= len(calls) <= 20 + 9  # some more were asked ahead
 
 
 def test_interrupting_keeps_what_is_finished(

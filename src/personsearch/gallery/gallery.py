@@ -101,7 +101,7 @@ class Gallery:
         Raises:
             InputError: there is none, or it is damaged.
             PersonSearchError: a newer version made it.
-            LockedError: ``writable``, and another process is writing; the message says who.
+            LockedError: ``writable``, and another process is writing, and who.
         """
         path = Path(path)
         read_description(path)
@@ -218,13 +218,11 @@ class Gallery:
         camera: str | None = None,
         time: float | None = None,
         frame: int | None = None,
+        dhash: int | None = None,
     ) -> int:
         """Record that ``seen`` (it may be nobody) were in ``file``; the number of the picture.
 
-        What the same place held before is replaced.
-
-        Raises:
-            ValueError: as :meth:`check`.
+        What the same place held before is replaced. ValueError as :meth:`check`.
         """
         self._check_writing()
         self.check(seen)
@@ -236,24 +234,22 @@ class Gallery:
             )
             people = rows.to_rows(seen, self._next_detection, known)
             self._next_detection += len(seen)
-        self._record(file, people, state="done", picture=number, people=len(seen))
+        self._record(file, people, state="done", picture=number, people=len(seen), dhash=dhash)
         return number
 
     def add_place(self, file: FileState, picture: int) -> None:
         """Record that ``file`` holds a ``picture`` whose people are stored already."""
         self._check_writing()
-        self._record(file, state="done", picture=picture, people=self._ledger.entry_of(picture).people)
+        same = self._ledger.entry_of(picture)
+        known = {name: getattr(same, name) for name in ("people", "dhash", "sampling", "stage", "error")}
+        self._record(file, state="done", picture=picture, **known)
 
     def add_failure(self, file: FileState, stage: str, error: str) -> Entry:
         """Record that ``file`` could not be used, and why; what is then known of it."""
         self._check_writing()
         old = self._ledger.get(file.place)
         attempts = 1
-        if (
-            old is not None
-            and old.state == "failed"
-            and (old.size, old.mtime_ns) == (file.size, file.mtime_ns)
-        ):
+        if old and (old.state, old.size, old.mtime_ns) == ("failed", file.size, file.mtime_ns):
             attempts = old.attempts + 1
         return self._record(file, state="failed", stage=stage, error=error, attempts=attempts)
 
@@ -264,7 +260,8 @@ class Gallery:
         if old is None:
             raise ValueError(f"nothing is known of {place}")
         file = FileState(place=place, size=old.size, mtime_ns=old.mtime_ns, sha256=old.sha256)
-        self._record(file, state="missing", picture=old.picture, people=old.people)
+        names = () if old.state == "partial" else ("picture", "people", "dhash", "sampling")
+        self._record(file, state="missing", **{name: getattr(old, name) for name in names})
 
     def _record(self, file: FileState, rows: pa.Table | None = None, **known: Any) -> Entry:
         """Put an entry into the batch, and commit the batch when it is large or old enough."""
@@ -391,6 +388,8 @@ class Gallery:
 
     def _sweep(self) -> int:
         """Delete people without an entry, left by a writer that died; the largest number given so far."""
+        for table in (self._people_table, self._ledger_table):
+            table.upgrade()
         batches = list(self._people_table.batches(["detection", "picture"]))
         pictures = {number for batch in batches for number in np.unique(batch.column("picture")).tolist()}
         orphans = sorted(pictures - set(self._ledger.known().tolist()))

@@ -34,6 +34,10 @@ def schema(dim: int) -> pa.Schema:
             pa.field("camera", pa.string()),
             pa.field("time", pa.float64()),
             pa.field("frame", pa.int64()),
+            # Columns from here on came later: tables made before lack them until they are written to.
+            pa.field("time_base", pa.string()),
+            pa.field("position", pa.float64()),
+            pa.field("tracklet", pa.int64()),
         ]
     )
 
@@ -45,7 +49,10 @@ class Circumstances:
     Attributes:
         picture: its number.
         model: fingerprint.
-        camera, time, frame: of the exposure, where known; ``time`` in seconds since 1970.
+        camera, time, frame: of the exposure, where known; ``time`` in seconds since 1970; ``frame``
+            is a video's time stamp (PTS).
+        time_base: seconds of one unit of ``frame``, as a fraction such as ``1/90000``.
+        position: seconds since the video's first frame.
     """
 
     picture: int
@@ -53,10 +60,14 @@ class Circumstances:
     camera: str | None = None
     time: float | None = None
     frame: int | None = None
+    time_base: str | None = None
+    position: float | None = None
 
 
-def to_rows(seen: Detections, first: int, known: Circumstances) -> pa.Table:
-    """``seen`` as rows of the people table, numbered from ``first``."""
+def to_rows(
+    seen: Detections, first: int, known: Circumstances, tracklets: Array | None = None
+) -> pa.Table:
+    """``seen`` as rows of the people table, numbered from ``first``; (n,) ``tracklets`` of a video."""
     n = len(seen)
     return pa.table(
         {
@@ -69,6 +80,9 @@ def to_rows(seen: Detections, first: int, known: Circumstances) -> pa.Table:
             "camera": pa.array([known.camera] * n, pa.string()),
             "time": pa.array([known.time] * n, pa.float64()),
             "frame": pa.array([known.frame] * n, pa.int64()),
+            "time_base": pa.array([known.time_base] * n, pa.string()),
+            "position": pa.array([known.position] * n, pa.float64()),
+            "tracklet": pa.nulls(n, pa.int64()) if tracklets is None else pa.array(tracklets, pa.int64()),
         },
         schema=schema(seen.embeddings.shape[1]),
     )

@@ -63,10 +63,39 @@ class Table:
         with self._one_line_errors():
             return int(self._table.count_rows())
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """All rows of the version we are at, some thousand at a time."""
+    def batches(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows of the version we are at, some thousand at a time.
+
+        Args:
+            columns: of the schema; one that the table on disk does not have yet is all null.
+            where: a condition in SQL, from numbers of ours only, never from a user's text.
+        """
         with self._one_line_errors():
-            yield from self._table.search().select(list(columns)).to_batches(8192)
+            present = set(self._table.schema.names)
+            query = self._table.search().select([name for name in columns if name in present])
+            if where is not None:
+                query = query.where(where)
+            for batch in query.to_batches(8192):
+                yield batch if set(columns) <= present else self._completed(batch, columns)
+
+    def _completed(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+        """``batch`` with nulls for the columns that it lacks."""
+        fields = [self.schema.field(name) for name in columns]
+        arrays = [
+            batch.column(field.name) if field.name in batch.schema.names else pa.nulls(len(batch), field.type)
+            for field in fields
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+    def upgrade(self) -> None:
+        """Add the columns of the schema that the table on disk lacks; nobody has them yet."""
+        with self._one_line_errors():
+            present = set(self._table.schema.names)
+            missing = [field for field in self.schema if field.name not in present]
+            if not missing:
+                return
+            self._table.add_columns(missing)
+        self._sync()
 
     def add(self, rows: pa.Table) -> None:
         """Append ``rows`` in one commit; they are on disk when this returns."""

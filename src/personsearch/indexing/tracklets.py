@@ -60,6 +60,7 @@ class Tracker:
 
     Args:
         settings: when two appearances may be one person.
+        first: the number of the first new tracklet.
 
     >>> tracker = Tracker()
     >>> here = Detections([[0, 0, 10, 20], [50, 0, 60, 20]], [0.9, 0.8], [[1, 0], [0, 1]])
@@ -68,10 +69,10 @@ class Tracker:
     ([0, 1], [1, 0])
     """
 
-    def __init__(self, settings: TrackletSettings | None = None) -> None:
+    def __init__(self, settings: TrackletSettings | None = None, first: int = 0) -> None:
         self.settings = TrackletSettings() if settings is None else settings
         self._position = -np.inf
-        self._next = 0
+        self._next = first
         self._number = np.zeros(0, np.int64)
         self._seen = np.zeros(0, np.float64)
         self._box = np.zeros((0, 4), np.float32)
@@ -79,7 +80,7 @@ class Tracker:
 
     @property
     def tracklets(self) -> int:
-        """How many tracklets there are so far."""
+        """How many tracklets there are so far, with those before the first of this tracker."""
         return self._next
 
     def update(self, position: float, seen: Detections) -> Array:

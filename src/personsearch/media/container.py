@@ -20,7 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from personsearch.errors import InputError, PersonSearchError
+from personsearch.errors import InputError
 from personsearch.images import open_regular
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,dv"
@@ -64,12 +64,12 @@ def pyav() -> Any:
     """The library that reads video.
 
     Raises:
-        PersonSearchError: it is not installed.
+        InputError: it is not installed.
     """
     try:
         module: Any = importlib.import_module("av")
     except ImportError as error:
-        raise PersonSearchError(
+        raise InputError(
             "the reader of videos is not installed", hint="pip install 'personsearch[video]'"
         ) from error
     return module
@@ -97,7 +97,7 @@ def _container(file: BinaryIO, shown: str, limits: Limits) -> Any:
         "protocol_whitelist": "",
         "format_whitelist": CONTAINERS,
         "codec_whitelist": CODECS,
-        "max_streams": str(limits.streams),
+        "max_streams": str(limits.streams + 1),  # FFmpeg leaves further ones out without a word
         "max_pixels": str(limits.pixels),
         "probesize": str(limits.probe_bytes),
         "analyzeduration": "10000000",

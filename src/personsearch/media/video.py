@@ -47,7 +47,7 @@ class Frame:
         pixels: (h, w, 3) uint8 RGB, upright, square pixels.
         pts: its presentation time stamp, as the file has it.
         time_base: seconds of one unit of ``pts``.
-        position: seconds since the first frame; never less than the frame's before.
+        position: seconds since the first frame; more than that of the frame before.
         number: how many frames were decoded before it.
         key: whether it is a keyframe.
     """
@@ -88,6 +88,7 @@ class Video:
             self._closing = closing.pop_all()
         self.duration = _duration(self._container, self._stream)
         tags = {**self._container.metadata, **self._stream.metadata}
+        tags = {name.lower(): value for name, value in tags.items()}
         self.created = _created(tags)
         self.camera = _camera(tags)
         self.decoded = 0
@@ -114,7 +115,7 @@ class Video:
         if self._broken_off is not None:
             said.append(self._broken_off)
         if self._damaged:
-            said.append(f"{self._damaged} damaged frames were left out")
+            said.append(f"it is damaged in {self._damaged} places")
         return "; ".join(said) or None
 
     def frames(self, sampling: Sampling = ALL) -> Iterator[Frame]:
@@ -140,9 +141,11 @@ class Video:
         if not self.decoded:
             why = f": {self.damage}" if self.damage else ""
             raise InputError(
-                f"{self._shown} has no frame that can be decoded{why}", hint="copy it again from its source"
+                f"{self._shown} has no frame that can be decoded{why}",
+                hint="copy it again from its source; frames of more than "
+                f"{self._limits.pixels / 1e6:g} million pixels are not decoded",
             )
-        self._note_early_end()
+        self._note_early_end(all_frames=sampling.kind != "keyframes")
 
     def _decoded(self) -> Iterator[Any]:
         """Every whole frame, as FFmpeg has it, in the order of presentation."""
@@ -156,6 +159,7 @@ class Video:
                 return
             if packet is None:
                 return
+            self._damaged += packet.is_corrupt
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
@@ -196,18 +200,19 @@ class Video:
             key=bool(frame.key_frame),
         )
 
-    def _note_early_end(self) -> None:
+    def _note_early_end(self, all_frames: bool) -> None:
         """A header that promises more than there was is how a cut-off copy shows itself."""
-        promised = self.duration
-        if promised is None or self._broken_off is not None:
+        if self._broken_off is not None or self.duration is None:
             return
-        end = float(self._clock.end)
+        end, promised = float(self._clock.end), self.duration
         if promised - end > max(1.0, 0.05 * promised):
             self._broken_off = f"it ends after {end:.1f} of {promised:.1f} s"
+        elif all_frames and self._stream.frames - self.decoded > max(25, 0.05 * self._stream.frames):
+            self._broken_off = f"it ends after {self.decoded} of {self._stream.frames} frames"
 
 
 class _Clock:
-    """From time stamps to a position that never goes back.
+    """From time stamps to a position that only grows.
 
     Joined recordings start their stamps anew in the middle; the position then goes on by one
     frame from where it was. Frames without a stamp follow the one before by one frame.
@@ -241,7 +246,7 @@ class _Clock:
         stamp = self.pts * self.time_base
         if self._last is None:
             self._shift = -stamp
-        elif stamp + self._shift < self._last:
+        elif stamp + self._shift <= self._last:
             self._shift = following - stamp
         self._last = stamp + self._shift
         self._step = self._length(frame)
