@@ -62,7 +62,9 @@ def film(
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
         if speech is not None:
-            silence = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, 16000), np.float32), format="fltp", layout="mono"
+            )
             silence.sample_rate, silence.pts = 16000, 0
             out.mux(speech.encode(silence))
             out.mux(speech.encode(None))

@@ -67,7 +67,9 @@ def index(
     ] = False,
     frames: Annotated[
         Path | None,
-        typer.Option("--frames", help="Of a camera, the folder its pictures are kept in.", show_default=False),
+        typer.Option(
+            "--frames", help="Of a camera, the folder its pictures are kept in.", show_default=False
+        ),
     ] = None,
     lasting: ForOption = None,
     device: DeviceOption = "auto",
@@ -121,7 +123,9 @@ def index(
         report = index_camera(
             source, gallery, load_searcher(model, device), watch, progress=console(progress)
         )
-    following = f"next: personsearch search --query PHOTO --model {_quoted(model)} --gallery {_quoted(gallery)}"
+    following = (
+        f"next: personsearch search --query PHOTO --model {_quoted(model)} --gallery {_quoted(gallery)}"
+    )
     printer(answer(report, following))
     _complain(report.failures, gallery)
 
@@ -160,7 +164,7 @@ def _complain(failures: tuple[Failure, ...], gallery: Path) -> None:
         say(failure.error if named else f"{failure.path}: {failure.error}")
     if failures:
         raise PartialFailure(
-            f"files that could not be indexed, or not whole: {len(failures)}; everything else is in {gallery}",
+            f"files that could not be indexed, or not whole: {len(failures)}; all else is in {gallery}",
             hint="mend or remove them and run the same command again, or --retry-failed",
         )
 

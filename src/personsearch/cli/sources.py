@@ -16,7 +16,9 @@ SourcesArgument = Annotated[
 ]
 EveryOption = Annotated[
     str | None,
-    typer.Option("--every", help="Of videos, a frame every 1s, 500ms, 2m ... [default: 1s]", show_default=False),
+    typer.Option(
+        "--every", help="Of videos, a frame every 1s, 500ms, 2m ... [default: 1s]", show_default=False
+    ),
 ]
 FpsOption = Annotated[
     float | None, typer.Option("--fps", help="The same, as frames a second.", show_default=False)
@@ -41,7 +43,9 @@ FollowOption = Annotated[
 ]
 ForOption = Annotated[
     str | None,
-    typer.Option("--for", help="Of a camera, end after 10m, 1h ...; default: when interrupted.", show_default=False),
+    typer.Option(
+        "--for", help="Of a camera, end after 10m, 1h ...; default: when interrupted.", show_default=False
+    ),
 ]
 
 

@@ -64,9 +64,7 @@ class Circumstances:
     position: float | None = None
 
 
-def to_rows(
-    seen: Detections, first: int, known: Circumstances, tracklets: Array | None = None
-) -> pa.Table:
+def to_rows(seen: Detections, first: int, known: Circumstances, tracklets: Array | None = None) -> pa.Table:
     """``seen`` as rows of the people table, numbered from ``first``; (n,) ``tracklets`` of a video."""
     n = len(seen)
     return pa.table(

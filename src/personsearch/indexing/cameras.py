@@ -103,9 +103,7 @@ def index_camera(
 class _Keeper:
     """Looks at frames and keeps those with people."""
 
-    def __init__(
-        self, gallery: Gallery, searcher: Searcher, camera: str, folder: Path, watch: Watch
-    ) -> None:
+    def __init__(self, gallery: Gallery, searcher: Searcher, camera: str, folder: Path, watch: Watch) -> None:
         self._gallery, self._searcher, self._camera = gallery, searcher, camera
         self._folder, self._watch = folder, watch
         self.added = self.people = self.frames = 0
@@ -153,7 +151,9 @@ class _Keeper:
         self.failures.append(Failure(path=self._camera, stage="detect", error=said))
         self._in_a_row += 1
         if self._in_a_row >= MODEL_FAILURES:
-            raise PersonSearchError(f"the model failed on {MODEL_FAILURES} frames in a row: {said}") from error
+            raise PersonSearchError(
+                f"the model failed on {MODEL_FAILURES} frames in a row: {said}"
+            ) from error
 
 
 def folder_name(camera: str) -> str:

@@ -116,7 +116,9 @@ class NearIndex:
         self._size += 1
         self._keep(picture, seen)
 
-    def find(self, hashed: int, seen: Look, may_be: Callable[[int], bool] = lambda picture: True) -> int | None:
+    def find(
+        self, hashed: int, seen: Look, may_be: Callable[[int], bool] = lambda picture: True
+    ) -> int | None:
         """The stored picture that a new one is saved anew from; None if it is from none.
 
         Args:

@@ -32,7 +32,7 @@ class IndexOptions:
     retry_failed: bool = False
     sampling: Sampling = field(default_factory=lambda: every("1s"))
     camera: str | None = None
-    time_from: TimeFrom = TimeFrom()
+    time_from: TimeFrom = field(default_factory=TimeFrom)
     near_duplicates: bool = False
     within: Path | None = None
     jobs: int = min(4, os.cpu_count() or 1)

@@ -280,9 +280,7 @@ def _webcam(number: int, settings: CameraSettings) -> Iterator[Grab]:
     return _frames(file, form, {}, settings)
 
 
-def _frames(
-    file: str, form: str | None, options: dict[str, str], settings: CameraSettings
-) -> Iterator[Grab]:
+def _frames(file: str, form: str | None, options: dict[str, str], settings: CameraSettings) -> Iterator[Grab]:
     """Connects now; the frames follow. Errors of FFmpeg never show the address, which holds the password."""
     av = pyav()
     limits = {"codec_whitelist": CODECS, "max_streams": "16", "max_pixels": str(LIMITS.pixels)}

@@ -56,7 +56,7 @@ LIMITS = Limits()
 
 
 def printable(name: str) -> str:
-    """``name`` fit for one line of a terminal: names, and what files say of themselves, are strangers' text."""
+    """``name`` fit for one line of a terminal: what files are called, and say, is strangers' text."""
     return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 

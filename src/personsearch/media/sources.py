@@ -109,7 +109,9 @@ def find_sources(
                 raise
             gathered.fail(Path(text), "find", str(error))
     if not gathered.texts and not gathered.failures:
-        raise InputError("no source names a file", hint="give a folder, a pattern, a list, a picture or a video")
+        raise InputError(
+            "no source names a file", hint="give a folder, a pattern, a list, a picture or a video"
+        )
     files = PathList()
     files._texts = list(gathered.texts)
     return Found(
@@ -204,7 +206,7 @@ class _Gathered:
         self.folders.append(folder)
 
     def _add_pattern(self, pattern: str) -> None:
-        found = sorted(glob.iglob(pattern, recursive=True), key=lambda text: Path(text).parts)
+        found = sorted(glob.iglob(pattern, recursive=True), key=lambda text: Path(text).parts)  # noqa: PTH207
         files = [_absolute(Path(text)) for text in found if not Path(text).is_dir()]
         if not files:
             raise InputError(
@@ -273,5 +275,3 @@ def _is_inside(file: Path, folder: Path) -> bool:
 def _holds_known(folder: Path, texts: Iterable[str]) -> bool:
     """Whether an earlier source named files of ``folder`` already."""
     return any(Path(text).is_relative_to(folder) for text in texts)
-
-
