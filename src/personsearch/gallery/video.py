@@ -93,12 +93,11 @@ class VideoRows:
         if self.reached is None:
             return
         table = self._gallery._people_table
-        wanted = f"picture = {int(self._picture)}"
+        wanted = f"picture = {int(self._picture)} AND position >= {float(since):.9f}"
         found = pa.Table.from_batches(
             list(table.batches(_COLUMNS, wanted)),
             pa.schema([table.schema.field(name) for name in _COLUMNS]),
         ).sort_by("detection")
-        found = found.filter(pa.array(found["position"].to_numpy() >= since))
         position = found["position"].to_pylist()
         for where, several in groupby(range(len(position)), key=position.__getitem__):
             part = found.take(list(several))

@@ -114,6 +114,8 @@ def index_sources(
         try:
             for _ in progress(run.steps(found.files), "indexing", total=total):
                 pass
+            for _ in run.steps(run.widowed()):
+                pass
         except BaseException as error:
             if not isinstance(error, Exception):  # Ctrl-C, or the system asked us to end
                 run.take_finished()

@@ -20,6 +20,7 @@ The hash is the difference hash of N. Krawetz ("Kind of Like That", 2013).
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def is_same(new: Look, stored: Look) -> bool:
 
 
 class NearIndex:
-    """The pictures of a gallery by what they look like.
+    """The pictures of a gallery by what they look like; several threads may ask.
 
     Args:
         known: (picture, hash) of those that are stored.
@@ -102,6 +103,7 @@ class NearIndex:
         self._pictures, self._hashes = np.zeros(room, np.int64), np.zeros(room, np.int64)
         if known:
             self._pictures[: self._size], self._hashes[: self._size] = np.array(known, np.int64).T
+        self._asking = threading.RLock()
         self._looks: OrderedDict[int, Look | None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -109,12 +111,13 @@ class NearIndex:
 
     def add(self, picture: int, hashed: int, seen: Look) -> None:
         """Remember a picture that was stored."""
-        if self._size == len(self._pictures):
-            self._pictures = np.concatenate([self._pictures, np.zeros_like(self._pictures)])
-            self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
-        self._pictures[self._size], self._hashes[self._size] = picture, hashed
-        self._size += 1
-        self._keep(picture, seen)
+        with self._asking:
+            if self._size == len(self._pictures):
+                self._pictures = np.concatenate([self._pictures, np.zeros_like(self._pictures)])
+                self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
+            self._pictures[self._size], self._hashes[self._size] = picture, hashed
+            self._size += 1
+            self._keep(picture, seen)
 
     def find(
         self, hashed: int, seen: Look, may_be: Callable[[int], bool] = lambda picture: True
@@ -125,6 +128,10 @@ class NearIndex:
             hashed, seen: of the new picture.
             may_be: asked about a picture that looks the same, such as whether its time agrees.
         """
+        with self._asking:
+            return self._found(hashed, seen, may_be)
+
+    def _found(self, hashed: int, seen: Look, may_be: Callable[[int], bool]) -> int | None:
         apart = np.bitwise_count((self._hashes[: self._size] ^ np.int64(hashed)).view(np.uint64))
         near = np.flatnonzero(apart <= BITS)
         order = near[np.lexsort((-self._pictures[near], apart[near]))]

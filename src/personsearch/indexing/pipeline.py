@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -154,7 +154,7 @@ def _is_good(future: Future[T]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def in_thread(items: Iterator[T], room: int) -> Iterator[T]:
+def in_thread(items: Iterator[T], room: int) -> Generator[T, None, None]:
     """``items``, made in a thread of their own, at most ``room`` of them ahead; errors come through.
 
     When the caller stops asking, the thread stops at the next item.

@@ -115,6 +115,14 @@ class Run:
             self._on_the_way.discard(found.now.sha256)
             yield None
 
+    def widowed(self) -> list[Path]:
+        """Near duplicates whose picture is not there any more: they have to be looked at after all."""
+        return [
+            self._gallery.file(entry.place)
+            for entry in self._gallery.entries()
+            if entry.state == "near" and not (entry.like is not None and self._gallery.is_live(entry.like))
+        ]
+
     def take_finished(self) -> None:
         """After an interruption: record what the model has answered, or is answering, in order."""
         for found, guess in self._ahead.finished():
@@ -131,6 +139,11 @@ class Run:
             return None
         if self._gallery.picture_of(found.now.sha256) is not None:
             return None
+        try:
+            if self._find_near(found) is not None:
+                return None
+        except KeyError:  # a picture that is just being replaced
+            pass
         self._on_the_way.add(found.now.sha256)
         return self._model.look(found.picture)
 
@@ -318,9 +331,11 @@ class Run:
         rule = self._options.time_from
         taken = rule.of(found.file, found.picture.taken, mtime_ns=found.now.mtime_ns)
 
-        def same_time(picture: int) -> bool:
+        def may_be(picture: int) -> bool:
             entry = entry_of(self._gallery, picture)
             file = self._gallery.file(entry.place)
+            if entry.place == found.now.place:  # what it replaces itself
+                return False
             try:
                 own = images.load(file).taken if rule.kind == "exif" and taken is not None else None
             except InputError:
@@ -328,7 +343,7 @@ class Run:
             other = rule.of(file, own, mtime_ns=entry.mtime_ns)
             return taken is None or other is None or taken == other
 
-        return self._near.find(found.hashed, found.seen, same_time)
+        return self._near.find(found.hashed, found.seen, may_be)
 
 
 def _done(found: Prepared) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from personsearch.gallery.gallery import Gallery
@@ -54,7 +56,7 @@ def index_video(
         InputError: no frame of it can be decoded.
         ModelFailure: the model failed on a frame, or described nobody sensibly.
     """
-    with Video(found.file) as video:
+    with Video(found.file) as video, ExitStack() as closing:
         camera = options.camera or video.camera
         rows = VideoRows(gallery, found.now, sampling=str(options.sampling), camera=camera)
         start = options.time_from.of(
@@ -63,7 +65,9 @@ def index_video(
         tracker = _tracker(rows, options)
         after = -1.0 if rows.reached is None else rows.reached
         wanted = (frame for frame in video.frames(options.sampling) if frame.position > after)
-        for frame, answer in _looked_at(in_thread(wanted, 2), model, options.jobs > 0):
+        # The thread that decodes must have ended before the video is closed, whatever happens.
+        frames = closing.enter_context(contextlib.closing(in_thread(wanted, 2)))
+        for frame, answer in _looked_at(frames, model, options.jobs > 0):
             try:
                 seen = answer.result()
                 gallery.check(seen)
