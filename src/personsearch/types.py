@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,6 +269,14 @@ class Searcher(Embedder, Protocol):
         ...
 
 
+class Span(NamedTuple):
+    """The piece of a video in which somebody is seen: seconds since its first frame; how many frames."""
+
+    first: float
+    last: float
+    frames: int
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Hit:
     """One answer of a search: a person in a picture.
@@ -282,6 +290,8 @@ class Hit:
         detection: the person's row id in the gallery.
         probability: that this is the person looked for, where the model is calibrated.
         camera, time: where and when (seconds since 1970), if known.
+        position: of a frame of a video, seconds since the first one.
+        span: of a video, in which piece of it the person is seen.
     """
 
     rank: int
@@ -293,6 +303,8 @@ class Hit:
     probability: float | None = None
     camera: str | None = None
     time: float | None = None
+    position: float | None = None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -17,7 +17,7 @@ from personsearch.indexing.local import index_sources
 from personsearch.indexing.options import IndexOptions
 from personsearch.media.sampling import ALL, every
 from personsearch.media.times import TimeFrom
-from personsearch.types import Array, IndexReport, Query
+from personsearch.types import Array, IndexReport, Query, Span
 
 RED, GREEN = (220, 20, 20), (20, 200, 40)
 COLUMNS = (
@@ -91,7 +91,9 @@ def test_a_video_frame_by_frame(index: Callable, clip: Path, tmp_path: Path) -> 
     assert (again.unchanged, again.frames) == (1, 0)
     with Gallery.open(tmp_path / "gallery") as gallery:
         result = gallery.search(np.array(RED), fingerprint="c" * 64, query=Query("q", [0, 0, 1, 1]))
-    assert Path(result.hits[0].picture).name == "walk.mkv"
+    assert [Path(hit.picture).name for hit in result.hits] == ["walk.mkv", "walk.mkv"]  # one a person
+    assert [hit.span for hit in result.hits] == [Span(0.0, 2.4, 7), Span(0.0, 1.6, 5)]
+    assert result.hits[0].position in {0.4 * n for n in range(7)} | {1.2, 2.4}
 
 
 def test_looked_at_otherwise_it_is_another_result(index: Callable, clip: Path, tmp_path: Path) -> None:

@@ -309,7 +309,7 @@ class Gallery:
             fingerprint: the model that made ``embedding``.
             query: whom we look for, passed on to the result.
             per: ``"picture"`` gives the best person of each picture, for one person cannot be
-                two of its people; ``"person"`` gives everybody.
+                two of its people (of a video, of each tracklet); ``"person"`` gives everybody.
             exclude_picture: a file whose people (and those of its copies) are no answer, such
                 as the query's own, wherever it lies. A content that the gallery does not know
                 excludes nobody.
@@ -356,7 +356,7 @@ class Gallery:
         chances = None if self.calibration is None else self.calibration.probability(alike)
         hits = []
         for rank, row in enumerate(chosen.tolist()):
-            camera, taken = people.circumstances(row)
+            camera, taken, position, piece = people.circumstances(row)
             hit = Hit(
                 rank=rank + 1,
                 similarity=float(alike[rank]),
@@ -367,6 +367,8 @@ class Gallery:
                 probability=None if chances is None else float(chances[rank]),
                 camera=camera,
                 time=taken,
+                position=position,
+                span=piece,
             )
             hits.append(hit)
         return tuple(hits)

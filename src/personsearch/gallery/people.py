@@ -14,9 +14,10 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from personsearch.gallery.spans import shots, span
 from personsearch.ranking.similarity import norms, similarities
 from personsearch.ranking.topk import top_k
-from personsearch.types import Array, Detections, Similarity
+from personsearch.types import Array, Detections, Similarity, Span
 
 Per = Literal["picture", "person"]
 
@@ -97,7 +98,9 @@ class People:
 
     Attributes:
         detection, picture: (n,) int64.
-        shot: (n,) int64, equal for people of one picture (or one frame of a video).
+        shot: (n,) int64, equal for people of one picture, or for one person of a video; see
+            :func:`personsearch.gallery.spans.shots`.
+        position: (n,) float64 seconds since the first frame of a video, NaN in a picture.
         box: (n, 4) float32 x1 y1 x2 y2.
         score: (n,) float32.
         vectors: (n, d) float32, raw.
@@ -108,6 +111,7 @@ class People:
     detection: Array
     picture: Array
     shot: Array
+    position: Array
     box: Array
     score: Array
     vectors: Array
@@ -115,6 +119,7 @@ class People:
     rest: pa.Table
 
     COLUMNS = ("detection", "picture", "box_xyxy", "score", "vector", "camera", "time", "frame")
+    COLUMNS += ("position", "tracklet")
 
     def __len__(self) -> int:
         return len(self.detection)
@@ -128,6 +133,8 @@ class People:
             "box_xyxy": [],
             "score": [],
             "frame": [],
+            "tracklet": [],
+            "position": [],
         }
         vectors = np.empty((rows, dim), np.float32)
         rest: list[pa.RecordBatch] = []
@@ -139,11 +146,13 @@ class People:
             vectors[n : n + len(batch)] = _unfixed(batch.column("vector"), dim)
             n += len(batch)
             columns["box_xyxy"].append(_unfixed(batch.column("box_xyxy"), 4))
-            columns["frame"].append(batch.column("frame").fill_null(-1).to_numpy())
+            for name, unknown in (("frame", -1), ("tracklet", -1), ("position", np.nan)):
+                filled = batch.column(name).fill_null(pa.scalar(unknown, batch.column(name).type))
+                columns[name].append(filled.to_numpy())
             for name in ("detection", "picture", "score"):
                 columns[name].append(batch.column(name).to_numpy())
             rest.append(batch.select(["camera", "time"]))
-        shapes = {"box_xyxy": ((0, 4), np.float32), "score": ((0,), np.float32)}
+        shapes = {"box_xyxy": ((0, 4), np.float32), "score": ((0,), np.float32), "position": ((0,), float)}
         whole = {
             name: np.concatenate([np.empty(*shapes.get(name, ((0,), np.int64))), *parts])
             for name, parts in columns.items()
@@ -159,12 +168,12 @@ class People:
             order = np.argsort(detection, kind="stable")
             columns = {name: column[order] for name, column in columns.items()}
             vectors, rest = vectors[order], rest.take(order)
-        picture, frame = columns["picture"], columns["frame"]
-        begins = (np.diff(picture, prepend=-1) != 0) | (np.diff(frame, prepend=-2) != 0)
+        picture = columns["picture"]
         return People(
             detection=columns["detection"],
             picture=picture,
-            shot=np.cumsum(begins),
+            shot=shots(picture, columns["frame"], columns["tracklet"]),
+            position=columns["position"],
             box=columns["box_xyxy"],
             score=columns["score"],
             vectors=vectors,
@@ -177,9 +186,11 @@ class People:
         pictures, people = np.unique(self.picture, return_counts=True)
         return dict(zip(pictures.tolist(), people.tolist(), strict=True))
 
-    def circumstances(self, row: int) -> tuple[str | None, float | None]:
-        """Camera and time of a row."""
-        return self.rest["camera"][row].as_py(), self.rest["time"][row].as_py()
+    def circumstances(self, row: int) -> tuple[str | None, float | None, float | None, Span | None]:
+        """Camera and time of a row; of a video also its position, and the piece the person is seen in."""
+        position = None if np.isnan(self.position[row]) else float(self.position[row])
+        piece = span(self.shot, self.position, row)
+        return self.rest["camera"][row].as_py(), self.rest["time"][row].as_py(), position, piece
 
     def best(
         self,
