@@ -37,24 +37,25 @@ def test_connects_again_after_failures_and_breaks() -> None:
         number = next(tries)
         if number in (0, 1, 3):
             raise OSError(f"try {number}")
-        return grabs(100 * (number > 2), 100 * (number > 2) + 5)
+        return grabs(20 * number, 20 * number + 5)
 
     source = Camera("yard", opener, QUICK)
     seen = [int(frame.pixels[0, 0, 0]) for frame in source.frames(0.0, most=9, seconds=20)]
     assert seen == sorted(seen)
-    assert seen[0] < 5 <= 100 <= seen[-1]
+    assert 40 <= seen[0] < 45
+    assert seen[-1] >= 80
     assert source.health.connections >= 2
     assert source.health.failures >= 4
     assert no_threads_left()
 
 
 def test_only_the_newest_frame_is_given() -> None:
-    source = Camera("yard", lambda: grabs(0, 200, 0.001), QUICK)
-    seen = [int(frame.pixels[0, 0, 0]) for frame in source.frames(0.05, most=3, seconds=20)]
+    source = Camera("yard", lambda: grabs(0, 250, 0.005), QUICK)
+    seen = [int(frame.pixels[0, 0, 0]) for frame in source.frames(0.25, most=3, seconds=20)]
     assert len(seen) == 3
-    assert seen[2] - seen[0] > 20  # those in between were dropped, not queued
-    assert source.health.dropped >= 20
-    assert source.health.received > 40
+    assert seen[2] - seen[0] > 5  # those in between were dropped, not queued
+    assert source.health.dropped >= 3
+    assert source.health.received >= source.health.dropped + 3
 
 
 def test_gives_up_after_so_many_tries_in_a_row() -> None:
