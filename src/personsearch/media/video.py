@@ -35,8 +35,8 @@ from personsearch.media.container import (
 from personsearch.media.sampling import ALL, SIDE, Chooser, Sampling
 from personsearch.types import Array
 
-_STORES_DURATION = {"mov", "matroska", "avi"}
-"""Containers whose header says how long the video is; of others it is only estimated."""
+_STORES_DURATION = {"mov", "matroska", "avi", "mpegts", "flv", "asf", "ogg", "mxf"}
+"""Containers that say how long the video is (or end in a time stamp that does); others are guessed at."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
