@@ -126,11 +126,12 @@ class Camera:
         thread = threading.Thread(target=reader.run, name=f"camera {self.name}", daemon=True)
         thread.start()
         end = None if seconds is None else time.monotonic() + seconds
-        given = 0
+        given, ran_dry = 0, False
         try:
             while most is None or given < most:
                 taken = reader.take(end)
                 if taken is None:
+                    ran_dry = True
                     break
                 yield taken
                 given += 1
@@ -140,7 +141,7 @@ class Camera:
         finally:
             reader.stop()
             thread.join(timeout=5)
-        if reader.given_up is not None:
+        if ran_dry and reader.given_up is not None:
             raise PersonSearchError(
                 f"camera {self.name} cannot be reached: {reader.given_up}",
                 hint="check its address, user and password, and that it plays elsewhere",
