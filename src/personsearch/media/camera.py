@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -316,7 +317,7 @@ def _decoded(container: Any) -> Iterator[Grab]:
                     continue  # a packet lost on the way; the next keyframe mends it
                 for frame in frames:
                     if not frame.is_corrupt:
-                        yield lambda frame=frame: _pixels(frame, aspect)  # type: ignore[misc]
+                        yield partial(_pixels, frame, aspect)
         except av.error.FFmpegError as error:
             raise PersonSearchError(reason(error)) from None
 
