@@ -124,6 +124,17 @@ def test_a_file_moved_from_a_folder_that_is_not_asked_about(
     assert counts(index()[0]) == {"unchanged": 2}
 
 
+def test_a_list_that_names_a_file_which_is_gone(album: Path, tmp_path: Path, new_searcher: Callable) -> None:
+    listing = tmp_path / "list.txt"
+    listing.write_text("album/a.jpg\nalbum/never.jpg\n")
+    first = index_sources([listing], tmp_path / "gallery", new_searcher())
+    assert counts(first) == {"added": 1, "people": 2, "failures": 1}
+    (album / "a.jpg").unlink()
+    second = index_sources([listing], tmp_path / "gallery", new_searcher())
+    assert counts(second) == {"removed": 1, "failures": 1}
+    assert search(tmp_path / "gallery", (250, 0, 0)) == []
+
+
 def test_near_duplicates(index: Callable, album: Path, tmp_path: Path, new_searcher: Callable) -> None:
     gallery = tmp_path / "gallery"
     index()

@@ -152,7 +152,10 @@ class Run:
         if found.outcome == "name":
             self._failures.append(failure(found.file, "name", found.error))
         elif found.outcome == "unreadable":
-            self._leave(found, found.error)
+            if old is not None and old.state not in ("failed", "missing") and is_gone(found.file):
+                self._mark_missing(old)  # a list names it still
+            else:
+                self._leave(found, found.error)
         elif found.outcome == "settled" and old is not None and self._is_settled_still(old):
             self._settle(found, old)
         elif found.outcome == "settled":
