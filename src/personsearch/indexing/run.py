@@ -307,7 +307,7 @@ class Run:
 
     def _leave(self, found: Prepared, error: str) -> None:
         """Report that nobody knows what a file holds now; what it held stays."""
-        if found.old is None or found.old.state != "done" or found.video:
+        if found.old is None or found.old.state not in ("done", "missing") or found.video:
             self._gallery.add_failure(found.now, "read", one_line(error))
         self._failures.append(failure(found.file, "read", error, retryable=True))
 
