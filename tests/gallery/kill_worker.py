@@ -44,7 +44,7 @@ def add(gallery: Gallery, pictures: Path, number: int) -> None:
 
 
 def work(path: Path, pictures: Path, first: int, seed: int) -> None:
-    """Until killed: two pictures a commit, now and then somebody forgotten, a folding, a pruning of nobody."""
+    """Until killed: two pictures a commit, now and then somebody forgotten or a folding."""
     chance = np.random.default_rng(seed)
     with Gallery.open(path, writable=True) as gallery:
         say("ready")
@@ -65,7 +65,7 @@ def work(path: Path, pictures: Path, first: int, seed: int) -> None:
                 if not known:
                     continue
                 entry = known[int(chance.integers(len(known)))]
-                there = [p for p in gallery.stored(numbers_of(gallery, entry.picture))]
+                there = gallery.stored(numbers_of(gallery, entry.picture))
                 one = there[int(chance.integers(len(there)))]
                 who = f"{Path(one.picture).stem}:{int(one.box[0]) // 20}"
                 say("forgetting", who)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_records_follow_one_another(log: AuditLog) -> None:
     records = list(log.records())
     assert [record["number"] for record in records] == [1, 2, 3, 4, 5]
     assert records[0]["previous"] == NOTHING
-    assert all(a["hash"] == b["previous"] for a, b in zip(records, records[1:], strict=False))
+    assert all(a["hash"] == b["previous"] for a, b in pairwise(records))
     assert all(record["hash"] == seal(record) for record in records)
     assert report.head == records[-1]["hash"]
     assert {"time", "who", "action", "schema"} <= set(records[0])

@@ -97,10 +97,10 @@ def test_the_same_picture_indexed_again_leaves_the_person_out(
     crowded: Gallery, state: Callable, pictures: Path
 ) -> None:
     crowded.forget([2])
-    with pytest.raises(InputError, match="nobody in .* has the number 2"):
+    with pytest.raises(InputError, match=r"nobody in .* has the number 2"):
         crowded.forget([2])
     again = crowded.add_picture(state(crowded, "elsewhere/0.jpg", "sha of 0.jpg"), crowd(0, 4))
-    shifted = Detections(boxes(4) + [2, 1, 2, 1], np.full(4, 0.9), [vector(i) for i in range(4)])
+    shifted = Detections(boxes(4) + np.array([2, 1, 2, 1]), np.full(4, 0.9), [vector(i) for i in range(4)])
     crowded.add_picture(state(crowded, "third/0.jpg", "sha of 0.jpg"), shifted)
     crowded.flush()
     assert not holding(crowded.path, vector(1).tobytes())

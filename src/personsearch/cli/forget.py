@@ -171,7 +171,7 @@ def receipt_answer(receipt: Receipt, people: list[Stored]) -> Answer:
             "deleted  "
             + ", ".join(f"{number} {kind}" for kind, number in receipt.deleted.items())
             + (f" ({more} in the same places as those listed)" if more else ""),
-            f"kept out {receipt.kept_out} boxes of {receipt.pictures} pictures, {receipt.examples} examples kept",
+            f"kept out {receipt.kept_out} boxes; {receipt.examples} examples kept",
         ],
     )
 

@@ -138,19 +138,41 @@ def verify_answer(report: VerifyReport, done: list[str]) -> Answer:
 
 
 @app.command("maintain")
-def maintain(gallery: GalleryOption) -> None:
-    """Fold the small files of many additions into large ones, which makes opening faster.
+def maintain(
+    gallery: GalleryOption,
+    cells: Annotated[
+        bool | None,
+        typer.Option(
+            "--cells/--no-cells",
+            help="Sort people into cells for search --approximate. Default: of 200,000 people or more.",
+            show_default=False,
+        ),
+    ] = None,
+    form: FormatOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fold the small files of many additions into large ones, and keep the cells of large galleries.
 
-    Indexing does it by itself now and then.
+    Indexing folds by itself now and then. Cells let a search that says --approximate look at a part
+    of everybody; how much is measured for a recall of 0.995 of the best 100.
 
     \b
     Examples:
       personsearch gallery maintain --gallery gallery
+      personsearch gallery maintain --gallery gallery --cells
     """
     from personsearch.gallery.gallery import Gallery
 
+    printer = Printer(chosen(form, as_json))
     with Gallery.open(gallery, writable=True) as opened:
-        opened.maintain()
+        made = opened.maintain(cells=cells)
+    row = {
+        "cells": 0 if made is None else len(made.centres),
+        "probes": None if made is None else made.probes,
+        "recall": None if made is None else made.recall,
+    }
+    record = {"schema": "personsearch.gallery-maintain/1", "gallery": str(gallery), **row}
+    printer(Answer(record=record, rows=[row]))
 
 
 @app.command("prune")

@@ -66,6 +66,9 @@ HtmlOption = Annotated[
 ]
 PerOption = Annotated[PerKind, typer.Option("--per", help="One hit a picture, or everybody in it.")]
 OwnOption = Annotated[bool, typer.Option("--own", help="The query's own picture is an answer, too.")]
+ApproximateOption = Annotated[
+    bool, typer.Option("--approximate", help="Look at the nearest cells only, where there are any.")
+]
 ExitCodeOption = Annotated[bool, typer.Option("--exit-code", help="End with 1 when there is no hit.")]
 
 
@@ -88,6 +91,7 @@ def search(
     min_height: MinHeightOption = None,
     max_height: MaxHeightOption = None,
     purpose: PurposeOption = "",
+    approximate: ApproximateOption = False,
     exit_code: ExitCodeOption = False,
     device: DeviceOption = "auto",
     form: FormatOption = None,
@@ -116,7 +120,7 @@ def search(
     printer = Printer(chosen(form, as_json, listing=True), null)
     wanted = Wanted(box=box, pick=pick, largest=largest, conf=conf)
     where = asked_filter(camera, since, until, path, min_height, max_height)
-    asked = Asked(k=top_k, per=per.value, min_score=conf, where=where)
+    asked = Asked(k=top_k, per=per.value, min_score=conf, where=where, exact=not approximate)
     picture = load(query, name=str(query))
     result, searcher = _find(picture, wanted, asked, gallery, (model, device), None if own else query)
     note_search(result, query, asked, purpose)
@@ -203,6 +207,7 @@ def answer(result: SearchResult, html: Path | None = None, asked: Asked | None =
         "model": result.model,
         "similarity": result.similarity,
         "filter": {} if asked is None else asked.where.to_json(),
+        "exact": asked is None or asked.exact,
         "hits": [hit_record(hit) for hit in result.hits],
         "html": None if html is None else str(html),
     }

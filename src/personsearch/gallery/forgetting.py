@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Plan:
 def whom_to_forget(
     store: Store, detections: Collection[int], keep_examples: float | None, kind: Similarity
 ) -> Plan:
-    """The people with these numbers, and everybody whose box is theirs.
+    """The people with these numbers, the rest of their tracklets, and everybody whose box is theirs.
 
     Args:
         store: where they are.
@@ -44,14 +45,7 @@ def whom_to_forget(
         InputError: a number of nobody, or no number at all.
     """
     wanted = sorted({int(number) for number in detections})
-    known = set(store.ledger.known().tolist())
-    columns = ["detection", "picture", "box_xyxy", "vector", "frame"]
-    named = [
-        row
-        for batch in store.people.rows_of("detection", wanted, columns)
-        for row in batch.to_pylist()
-        if row["picture"] in known
-    ]
+    named = _named(store, wanted)
     strangers = sorted(set(wanted) - {row["detection"] for row in named})
     if strangers or not wanted:
         raise InputError(
@@ -62,17 +56,15 @@ def whom_to_forget(
         np.isfinite(keep_examples) and (kind != "cosine" or keep_examples <= 1)
     ):
         raise InputError(f"{keep_examples} is not a possible {kind} similarity")
+    named += _same_way(store, named)
     shots: dict[tuple[int, int | None], list[list[float]]] = {}
     for row in named:
         shots.setdefault((row["picture"], row["frame"]), []).append(row["box_xyxy"])
+    contents = _contents(store, {picture for picture, _ in shots})
     boxes = [
-        Box(
-            sha256=store.ledger.entry_of(picture).sha256,
-            box=(box[0], box[1], box[2], box[3]),
-            frame=frame,
-            receipt="",
-        )
+        Box(sha256=sha256, box=(box[0], box[1], box[2], box[3]), frame=frame, receipt="")
         for (picture, frame), several in shots.items()
+        for sha256 in contents[picture]
         for box in several
     ]
     examples = [
@@ -87,10 +79,43 @@ def whom_to_forget(
     ]
     pictures = {picture for picture, _ in shots}
     return Plan(
-        detections=frozenset(wanted) | _same(store, shots),
+        detections=frozenset(row["detection"] for row in named) | _same(store, shots),
         pictures=len(pictures),
         out=Suppression(boxes=tuple(boxes), examples=tuple(examples)),
     )
+
+
+def _named(store: Store, wanted: Sequence[int], column: str = "detection") -> list[dict[str, Any]]:
+    """The rows of the people whose ``column`` is one of these numbers, in pictures that the ledger knows."""
+    known = set(store.ledger.known().tolist())
+    columns = ["detection", "picture", "box_xyxy", "vector", "frame"]
+    columns += [name for name in ("tracklet",) if name in store.people.schema.names]
+    return [
+        row
+        for batch in store.people.rows_of(column, wanted, columns)
+        for row in batch.to_pylist()
+        if row["picture"] in known
+    ]
+
+
+def _same_way(store: Store, named: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rest of the ways that these people go through their videos: a tracklet is one person."""
+    ways = {(row["picture"], row["tracklet"]) for row in named if row.get("tracklet") is not None}
+    if not ways:
+        return []
+    there = {row["detection"] for row in named}
+    rows = _named(store, sorted({picture for picture, _ in ways}), "picture")
+    return [r for r in rows if (r["picture"], r["tracklet"]) in ways and r["detection"] not in there]
+
+
+def _contents(store: Store, pictures: Collection[int]) -> dict[int, list[str]]:
+    """SHA-256 of each picture, and of the files that are known to be that picture saved anew."""
+    contents = {picture: [store.ledger.entry_of(picture).sha256] for picture in pictures}
+    for entry in store.ledger:
+        like = getattr(entry, "like", None)
+        if like in contents and entry.sha256:
+            contents[like].append(entry.sha256)
+    return contents
 
 
 def _same(store: Store, shots: dict[tuple[int, int | None], list[list[float]]]) -> set[int]:

@@ -10,11 +10,13 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
+from personsearch.errors import InputError
 from personsearch.files import disk_errors, sync_folder
 from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
 from personsearch.gallery import removal
 from personsearch.gallery.batch import Batch
+from personsearch.gallery.cells import FROM, GROWTH, Cells, forget_cells, make_cells, read_cells
 from personsearch.gallery.description import new_description, read_description, write_calibration
 from personsearch.gallery.folder import LOCK, check_free, remove_unfinished
 from personsearch.gallery.forgetting import who_is_older, whom_to_forget
@@ -29,7 +31,7 @@ from personsearch.gallery.snapshot import State
 from personsearch.gallery.suppression import Suppression, read_suppression
 from personsearch.gallery.tables import Table
 from personsearch.ranking.calibration import Calibration
-from personsearch.types import Detections, Similarity
+from personsearch.types import Array, Detections, Similarity
 
 
 class Gallery(ReadableGallery):
@@ -156,6 +158,10 @@ class Gallery(ReadableGallery):
             if not np.isfinite(getattr(seen, name)).all():
                 raise ValueError(f"{name} of the detections are not finite")
 
+    def keeps_out(self, sha256: str, seen: Detections, frame: int | None = None) -> Array:
+        """(n,) bool: who among ``seen`` in a picture of this content was forgotten and must not be added."""
+        return self._kept_out.keeps_out(sha256, seen, frame, self.fingerprint, self.similarity)
+
     def add_picture(
         self,
         file: FileState,
@@ -175,7 +181,7 @@ class Gallery(ReadableGallery):
         """
         self._check_writing()
         self.check(seen)
-        out = self._kept_out.keeps_out(file.sha256, seen, frame, self.fingerprint, self.similarity)
+        out = self.keeps_out(file.sha256, seen, frame)
         if out.any():
             seen = seen.take(~out)
         number = self._ledger.newest_picture + 1
@@ -297,13 +303,37 @@ class Gallery(ReadableGallery):
         receipt = removal.new_receipt(store, "prune", plan.detections, plan.pictures, reason, plan.out)
         return receipt if only_count or not plan.detections else self._remove(store, receipt, plan.out)
 
-    def maintain(self) -> None:
-        """Fold small files into large ones, and drop versions that no reader can be in any more."""
+    def maintain(self, *, cells: bool | None = None) -> Cells | None:
+        """Fold small files into large ones, and drop versions that no reader can be in any more.
+
+        Args:
+            cells: sort people into cells anew, for searches that need not be exact; by default
+                where there are so many people that it pays, and none yet or twice as many since.
+
+        Returns:
+            The cells, where there are any.
+        """
         self._check_writing()
         self._batch.commit()
         with uninterrupted():
             self._people_table.tidy()
             self._ledger_table.tidy()
+        return self._sorted_into_cells(cells)
+
+    def _sorted_into_cells(self, wanted: bool | None) -> Cells | None:
+        if wanted is False:
+            forget_cells(self.path)
+            return None
+        try:
+            known = read_cells(self.path, self.fingerprint)
+        except InputError:  # damaged: it is made anew
+            known, wanted = None, True
+        grown = self.people >= GROWTH * len(known.detection) if known is not None else self.people >= FROM
+        if not wanted and not grown:
+            return known
+        made = make_cells(self._newest().people, self.similarity, self.fingerprint)
+        made.write(self.path)
+        return made
 
     def _store(self) -> Store:
         return Store(

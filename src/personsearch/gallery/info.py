@@ -46,7 +46,7 @@ def describe(path: Path | str) -> dict[str, Any]:
             "calibrated": gallery.calibration is not None,
             "people": gallery.people,
             "pictures": gallery.pictures,
-            "files": {state: states.get(state, 0) for state in ("done", "failed", "missing")},
+            "files": {"done": 0, "failed": 0, "missing": 0, **states},
             "sources": [str(source.folder(gallery.path)) for source in about.sources],
             "cameras": dict(sorted(cameras.items())),
             "earliest": _when(min(times)) if times else None,

@@ -113,15 +113,16 @@ class Matrix:
             for query in queries:
                 yield Finder(self, query, kind, allowed, None, None)
             return
+        asked = queries
         if kind == "cosine":  # a query's length does not matter, and unit ones make the bound simple
-            queries = (queries / lengths[:, None]).astype(np.float32)
+            asked = (queries / lengths[:, None]).astype(np.float32)
             lengths = np.ones_like(lengths)
         step = max(1, PRODUCTS // max(1, len(self) if allowed is None else len(allowed)))
         for start in range(0, len(queries), step):
-            several = queries[start : start + step]
-            for i, product in enumerate(self._products(several, allowed)):
-                value, slack = self._bounded(product, float(lengths[start + i]), kind, allowed)
-                yield Finder(self, several[i], kind, allowed, value, slack)
+            products = self._products(asked[start : start + step], allowed)
+            for i, product in enumerate(products, start):
+                value, slack = self._bounded(product, float(lengths[i]), kind, allowed)
+                yield Finder(self, queries[i], kind, allowed, value, slack)
 
     def _products(self, queries: Array, allowed: Array | None) -> Array:
         """(q, m) float32 inner products with everybody allowed."""

@@ -343,6 +343,4 @@ class _Run:
                 stage="migrate",
                 error="it could not be described by the new model; index it again",
             )
-        if entry.state == "missing":
-            return replace(entry, picture=None, people=0)
-        return entry
+        return entry if entry.state == "done" else replace(entry, picture=None, people=0)

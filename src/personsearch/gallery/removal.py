@@ -24,6 +24,7 @@ from personsearch.files import disk_errors, sync_folder, write_json
 from personsearch.gallery import ledger as records
 from personsearch.gallery import suppression
 from personsearch.gallery.audit import AuditLog
+from personsearch.gallery.cells import forget_cells
 from personsearch.gallery.description import Description, read_object
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.ledger import Ledger
@@ -139,6 +140,7 @@ def finish(store: Store) -> None:
     with uninterrupted():
         if out != Suppression():
             suppression.read_suppression(store.path).including(out.boxes, out.examples).write(store.path)
+        forget_cells(store.path)  # the centre of a small cell may be one person's vector
         take_out_of_side(store.path, detections)
         take_out(store, detections)
         log = AuditLog(store.path)
@@ -189,6 +191,10 @@ def _renumber(store: Store, pictures: Array, gone: Array) -> None:
         for i, picture in enumerate(pictures.tolist())
         for entry in store.ledger.entries_of(picture)
     ]
+    for entry in store.ledger:  # files that are one of these pictures saved anew
+        like = getattr(entry, "like", None)
+        if like in counts:
+            entries.append(replace(entry, **{"like": first + int(np.searchsorted(pictures, like))}))
     store.table.put(records.to_rows(entries), records.KEY)
     for entry in entries:
         store.ledger.put(entry)

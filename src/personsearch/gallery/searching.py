@@ -27,12 +27,14 @@ class Asked:
             its people; ``"person"`` gives everybody.
         min_score: people whom the detector was less sure of are no answer.
         where: further conditions.
+        exact: look at everybody; otherwise at the nearest cells, where the gallery has any.
     """
 
     k: int = 20
     per: Per = "picture"
     min_score: float = 0.5
     where: Filter = field(default_factory=Filter)
+    exact: bool = True
 
     def __post_init__(self) -> None:
         if self.k < 1 or self.per not in ("picture", "person"):
@@ -70,7 +72,14 @@ class Searched:
         if asked.where.paths:
             wanted &= self._named(asked.where)
         kind = self.about.similarity
-        found = people.ranked(embeddings, asked.k, kind, asked.per, wanted, without)
+        located = None if asked.exact else self.state.located(self.path, self.about.fingerprint)
+        if located is None:
+            found = people.ranked(embeddings, asked.k, kind, asked.per, wanted, without)
+        else:
+            found = (
+                located.best(query, asked.k, asked.per, wanted, picture)
+                for query, picture in zip(embeddings, without, strict=True)
+            )
         for query, (rows, alike) in zip(queries, found, strict=True):
             yield SearchResult(
                 query=query,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from personsearch.errors import PersonSearchError
+from personsearch.gallery.cells import Located, read_cells
 from personsearch.gallery.ledger import SCHEMA, Ledger
 from personsearch.gallery.people import People
 from personsearch.gallery.tables import Table
@@ -25,13 +26,21 @@ class State:
     """What a gallery holds at one moment: its ledger, who is searched, in how many pictures.
 
     ``named`` keeps which people are in the pictures that some globs name: thousands of paths are
-    not matched again for every query.
+    not matched again for every query. ``cells`` keeps the people sorted into cells, once asked for.
     """
 
     ledger: Ledger
     people: People
     pictures: int
     named: dict[tuple[str, ...], Array] = field(default_factory=dict)
+    cells: list[Located | None] = field(default_factory=list)
+
+    def located(self, path: Path, fingerprint: str) -> Located | None:
+        """The people in the cells kept with the gallery at ``path``; None where there are none."""
+        if not self.cells:
+            kept = read_cells(path, fingerprint)
+            self.cells.append(None if kept is None else kept.of(self.people))
+        return self.cells[0]
 
 
 class Snapshot:
@@ -75,7 +84,7 @@ class Snapshot:
                     break  # otherwise a writer came between the two tables: look again
         raise PersonSearchError(
             f"{self._path} is damaged: people of {wrong} pictures are not all there",
-            hint=f"run personsearch gallery verify --gallery {self._path} --repair, or restore it from a copy",
+            hint=f"personsearch gallery verify --gallery {self._path} --repair, or restore a copy",
         )
 
     def _has_moved(self, versions: tuple[int, int]) -> bool:
