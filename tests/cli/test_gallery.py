@@ -121,7 +121,7 @@ def test_forget_by_number(command, gallery: Path, photos: Path) -> None:
     command("index", photos, "-g", gallery, "-m", "m", "--progress", "none")
     assert record(command("gallery", "info", "-g", gallery))["people"] == 3
     actions = [line["action"] for line in record(command("gallery", "audit", "-g", gallery))["log"]]
-    assert actions == ["search", "forget", "search"]
+    assert actions == ["search", "search", "forget", "search"]
     ended = command("forget", "-g", gallery, "--detection", number, "--yes")
     assert (ended.code, ended.out, len(ended.errors)) == (2, "", 1)
 

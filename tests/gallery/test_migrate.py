@@ -12,7 +12,7 @@ from personsearch.gallery import batch
 from personsearch.gallery import migrate as module
 from personsearch.gallery.audit import AuditLog
 from personsearch.gallery.gallery import Gallery
-from personsearch.gallery.ledger import FileState
+from personsearch.gallery.ledger import FileState, Place
 from personsearch.gallery.migrate import abandon, migrate
 from personsearch.gallery.side import FILE
 from personsearch.gallery.verify import verify
@@ -51,7 +51,7 @@ def add(gallery: Gallery, file: Path, content: bytes, people: int, frame: int | 
     assert place is not None
     state = FileState(place=place, size=len(content), mtime_ns=1, sha256=sha256_of(file))
     boxes = [[20 * i, 0, 20 * i + 10, 30] for i in range(people)]
-    vectors = np.arange(3 * people).reshape(people, 3) + 100 * content[0]
+    vectors = np.arange(gallery.dim * people).reshape(people, gallery.dim) + 100 * content[0]
     gallery.add_picture(state, Detections(boxes, np.full(people, 0.9), vectors), camera="c", frame=frame)
 
 
@@ -68,7 +68,7 @@ def gallery(new_gallery: Callable, pictures: Path) -> Path:
         number = gallery.picture_of(state.sha256)
         assert number is not None
         gallery.add_place(state, number)
-        gallery.add_failure(FileState(place=(0, "broken.jpg"), size=1, mtime_ns=1), "decode", "broken")
+        gallery.add_failure(FileState(place=Place(0, "broken.jpg"), size=1, mtime_ns=1), "decode", "broken")
     return gallery.path
 
 
@@ -96,7 +96,7 @@ def test_everybody_is_described_anew_in_the_same_boxes(gallery: Path) -> None:
             opened.search(np.zeros(3), fingerprint=OLD, query=SOMEBODY)
         failed = [entry for entry in opened.entries() if entry.state == "failed"]
         assert [entry.path for entry in failed] == ["broken.jpg"]
-        add(opened, opened.file((0, "9.jpg")), bytes([9]), 1)
+        add(opened, opened.file(Place(0, "9.jpg")), bytes([9]), 1)
     assert verify(gallery).findings == ()
     assert not (gallery / FILE).exists()
     assert not (gallery / "people.lance").exists()

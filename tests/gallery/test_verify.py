@@ -95,12 +95,11 @@ def test_people_twice_or_impossible_are_removed(whole: Gallery) -> None:
     with Gallery.open(whole.path, writable=True) as again:
         table = again._people_table
         rows = records.pa.Table.from_batches(table.batches(table.schema.names))
-        vectors = np.stack(rows.column("vector").to_pylist()).astype(np.float32)
-        vectors[5, 0] = np.nan
+        scores = rows.column("score").to_numpy().copy()
+        scores[5] = np.nan
         table.delete("detection", rows.column("detection").to_pylist())
-        column = records.pa.FixedSizeListArray.from_arrays(vectors.reshape(-1), 3)
-        index = rows.schema.get_field_index("vector")
-        table.add(rows.set_column(index, table.schema.field("vector"), column))
+        index = rows.schema.get_field_index("score")
+        table.add(rows.set_column(index, table.schema.field("score"), records.pa.array(scores)))
     assert rules(whole.path) == ["impossible"]
     repair(whole.path)
     assert verify(whole.path).right

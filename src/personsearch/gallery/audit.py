@@ -115,7 +115,7 @@ class AuditLog:
                 problems.append(f"line {line} does not follow the line before it")
             if "gap" in record:
                 problems.append(f"records before line {line} were cut off before it was written")
-            before, number = str(record.get("hash")), int(record.get("number") or 0)
+            before, number = str(record.get("hash")), _number(record)
             known[number] = before
         head = self._head()
         if head is not None and known.get(head[0]) != head[1]:
@@ -175,7 +175,7 @@ class AuditLog:
         if not path.exists():
             return None
         said = _parsed(path.read_bytes()) or {}
-        return int(said.get("number") or 0), str(said.get("hash"))
+        return _number(said), str(said.get("hash"))
 
     def _gap(self, last: Mapping[str, Any] | None) -> dict[str, Any]:
         """What the head says when the end of the log was cut off: the next record tells of it."""
@@ -217,6 +217,11 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _number(record: Mapping[str, Any]) -> int:
+    number = record.get("number")
+    return number if isinstance(number, int) else 0
 
 
 def _user() -> str:

@@ -11,7 +11,7 @@ from personsearch.errors import ModelMismatch, PersonSearchError
 from personsearch.files import sha256_of
 from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
-from personsearch.gallery.description import Description, read_calibration, read_description
+from personsearch.gallery.description import DESCRIPTION, Description, read_calibration, read_description
 from personsearch.gallery.filters import Filter
 from personsearch.gallery.ledger import Entry, Ledger, Place
 from personsearch.gallery.people import Per
@@ -34,6 +34,7 @@ class ReadableGallery:
         self._ledger_table = Table(path, self._about.ledger_table, records.SCHEMA)
         self._ledger = read_ledger(self._ledger_table)
         self._snapshot = Snapshot(path, self._people_table, self._ledger_table, self._about.dim)
+        self._described = _state_of(path / DESCRIPTION)
 
     @property
     def fingerprint(self) -> str:
@@ -215,9 +216,10 @@ class ReadableGallery:
         except PersonSearchError:
             self._check_generation()
             raise
-        if state.ledger is not self._ledger:
+        described = _state_of(self.path / DESCRIPTION)
+        if state.ledger is not self._ledger or described != self._described:
             self._about = self._check_generation()  # first: new entries may be of new sources
-            self._ledger = state.ledger
+            self._ledger, self._described = state.ledger, described
         return state
 
     def _check_generation(self) -> Description:
@@ -229,3 +231,9 @@ class ReadableGallery:
                 hint="open it again, with that model",
             )
         return now
+
+
+def _state_of(file: Path) -> tuple[int, int]:
+    """What changes when a file is written anew."""
+    about = file.stat()
+    return about.st_ino, about.st_mtime_ns

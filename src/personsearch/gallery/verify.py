@@ -164,7 +164,8 @@ def _look(path: Path, about: Description) -> tuple[VerifyReport, tuple[int, int]
         doubled = [f"{place[1]}" for place, times in Counter(files).items() if times > 1]
         found.add("error", "doubled files", "files are in the ledger twice", doubled)
         _check_people(people, ledger, about, found)
-        _check_kept_out(people, ledger, kept_out, found)
+        if not (path / removal.JOB).exists():  # otherwise they are on their way out
+            _check_kept_out(people, ledger, kept_out, found)
     live = ledger.live()
     report = VerifyReport(
         gallery=str(path),
