@@ -200,7 +200,7 @@ def exactness(gallery: Gallery) -> dict[str, Any]:
 
 
 def cells(path: Path, rounds: int) -> dict[str, Any]:
-    """Looking at a part of everybody: making the cells, speed beside the bare product, recall of the best 100."""
+    """Looking at a part of everybody: making the cells, speed beside the bare product, recall."""
     with Gallery.open(path, writable=True) as gallery:
         start = time.perf_counter()
         made = gallery.maintain(cells=True)

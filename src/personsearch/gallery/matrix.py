@@ -99,41 +99,43 @@ class Matrix:
             whole = room[:n]
         return Matrix._with(whole, np.concatenate([self.lengths, norms(vectors)]))
 
-    def finders(self, queries: Array, kind: Similarity, allowed: Array | None) -> Iterator[Finder]:
+    def finders(self, queries: Array, kind: Similarity, wanted: Array | None) -> Iterator[Finder]:
         """One after the other, something for each of ``queries`` (q, d) float32 that gives its best ``k``.
 
         Args:
             queries: finite, raw.
             kind: how vectors are compared.
-            allowed: (m,) rows that count, rising; None for all. Nobody else is ever ranked, so
-                nobody is missed for them.
+            wanted: (n,) bool, who counts; None for everybody. Nobody else is ever ranked, so nobody
+                is missed for them.
         """
+        rows = None if wanted is None or wanted.all() else np.flatnonzero(wanted)
         lengths = norms(queries)
         if not self.plain or not bool(((lengths < LONGEST) & (lengths > 1 / LONGEST)).all()):
             for query in queries:
-                yield Finder(self, query, kind, allowed, None, None)
+                yield Finder(self, query, kind, rows, None, None)
             return
+        few = rows is not None and len(rows) < FEW * len(self)
         asked = queries
         if kind == "cosine":  # a query's length does not matter, and unit ones make the bound simple
             asked = (queries / lengths[:, None]).astype(np.float32)
             lengths = np.ones_like(lengths)
-        step = max(1, PRODUCTS // max(1, len(self) if allowed is None else len(allowed)))
+        step = max(1, PRODUCTS // max(1, len(rows) if few and rows is not None else len(self)))
         for start in range(0, len(queries), step):
-            products = self._products(asked[start : start + step], allowed)
+            several = asked[start : start + step]
+            products = self._gathered(several, rows) if few else self._dot(several, self.vectors)
             for i, product in enumerate(products, start):
-                value, slack = self._bounded(product, float(lengths[i]), kind, allowed)
-                yield Finder(self, queries[i], kind, allowed, value, slack)
+                value, slack = self._bounded(product, float(lengths[i]), kind, rows if few else None)
+                if rows is not None and not few:
+                    value[~np.asarray(wanted)] = -np.inf  # cheaper than taking most of them out
+                yield Finder(self, queries[i], kind, rows, value, slack)
 
-    def _products(self, queries: Array, allowed: Array | None) -> Array:
-        """(q, m) float32 inner products with everybody allowed."""
-        if allowed is None:
-            return self._dot(queries, self.vectors)
-        if len(allowed) >= FEW * len(self):
-            return self._dot(queries, self.vectors)[:, allowed]
-        product = np.empty((len(queries), len(allowed)), np.float32)
-        for start in range(0, len(allowed), AT_A_TIME):
-            rows = allowed[start : start + AT_A_TIME]
-            product[:, start : start + len(rows)] = self._dot(queries, self.vectors[rows])
+    def _gathered(self, queries: Array, rows: Array | None) -> Array:
+        """(q, m) float32 inner products with these rows only."""
+        rows = np.arange(len(self)) if rows is None else rows
+        product = np.empty((len(queries), len(rows)), np.float32)
+        for start in range(0, len(rows), AT_A_TIME):
+            some = rows[start : start + AT_A_TIME]
+            product[:, start : start + len(some)] = self._dot(queries, self.vectors[some])
         return product
 
     @staticmethod
@@ -145,7 +147,7 @@ class Matrix:
         return product
 
     def _bounded(
-        self, product: Array, length: float, kind: Similarity, allowed: Array | None
+        self, product: Array, length: float, kind: Similarity, rows: Array | None
     ) -> tuple[Array, Array | np.float32]:
         """What ranks people as their similarity does, and by how much it may be wrong.
 
@@ -157,7 +159,7 @@ class Matrix:
         """
 
         def of(column: Array) -> Array:
-            return column if allowed is None else column[allowed]
+            return column if rows is None else column[rows]
 
         each = (self.vectors.shape[1] + 16) * UNIT
         if kind == "cosine":
@@ -177,38 +179,40 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Finder:
-    """One query against the rows that are allowed; ``value`` ranks them to within ``slack``."""
+    """One query against everybody, or those in ``rows``.
+
+    ``value`` ranks them to within ``slack``: all rows of the matrix (minus infinity for whoever does
+    not count), or only ``rows``; None where float32 cannot.
+    """
 
     matrix: Matrix
     query: Array
     kind: Similarity
-    allowed: Array | None
+    rows: Array | None
     value: Array | None
     slack: Array | np.float32 | None
 
     def __len__(self) -> int:
-        """How many rows are ranked."""
-        return len(self.matrix) if self.allowed is None else len(self.allowed)
+        """How many people are ranked."""
+        return len(self.matrix) if self.rows is None else len(self.rows)
 
     def best(self, k: int) -> tuple[Array, Array]:
         """Rows and similarities (float32) of the ``k`` most alike, best first, ties by smaller row."""
-        rows = self._candidates(k)
-        if self.allowed is not None:
-            rows = self.allowed[rows]
-        matrix = self.matrix
+        rows, matrix = self._candidates(k), self.matrix
         lengths = matrix.lengths[rows]
         alike = similarities(self.query[None], matrix.vectors[rows], self.kind, people_norms=lengths)[0]
         first, values = top_k(alike, k)
         return rows[first], values
 
     def _candidates(self, k: int) -> Array:
-        """Everybody who may be among the best ``k``, rising."""
-        n = len(self)
-        if self.value is None or self.slack is None or k >= n:
-            return np.arange(n)
+        """Rows of everybody who may be among the best ``k``, rising."""
+        if self.value is None or self.slack is None or k >= len(self):
+            return np.arange(len(self.matrix)) if self.rows is None else self.rows
+        n = len(self.value)
         low = self.value - self.slack
         bar = np.partition(low, n - k)[n - k]  # k people are at least this much alike
-        return np.flatnonzero(self.value + self.slack >= bar)
+        found = np.flatnonzero(self.value + self.slack >= bar)
+        return found if self.rows is None or n == len(self.matrix) else self.rows[found]
 
 
 def best_of_groups(

@@ -244,9 +244,8 @@ class People:
         People of the picture ``without[i]`` are no answer to query i: so many more are ranked as it
         has, and they are taken out, so that one product serves all queries.
         """
-        allowed = None if wanted.all() else np.flatnonzero(wanted)
         group = self.shot if per == "picture" else None
-        for finder, picture in zip(self.matrix.finders(queries, kind, allowed), without, strict=True):
+        for finder, picture in zip(self.matrix.finders(queries, kind, wanted), without, strict=True):
             more = 0 if picture is None else int((self.picture == picture).sum())
             rows, alike = best_of_groups(finder.best, len(finder), k + more, group)
             if more:
