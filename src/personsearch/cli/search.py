@@ -33,7 +33,7 @@ from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_b
 if TYPE_CHECKING:
     from personsearch.cli.query import Wanted
     from personsearch.gallery.searching import Asked
-    from personsearch.types import Hit, Picture, Searcher, SearchResult
+    from personsearch.types import Hit, Picture, SearchResult
 
 
 class PerKind(StrEnum):
@@ -122,10 +122,10 @@ def search(
     where = asked_filter(camera, since, until, path, min_height, max_height)
     asked = Asked(k=top_k, per=per.value, min_score=conf, where=where, exact=not approximate)
     picture = load(query, name=str(query))
-    result, searcher = _find(picture, wanted, asked, gallery, (model, device), None if own else query)
+    result, named = _find(picture, wanted, asked, gallery, (model, device), None if own else query)
     note_search(result, query, asked, purpose)
     if html is not None:
-        _write_page(html, result, picture, searcher.name)
+        _write_page(html, result, picture, named)
     printer(answer(result, html, asked))
     raise typer.Exit(int(exit_code and not result.hits))
 
@@ -137,8 +137,8 @@ def _find(
     gallery: Path,
     model: tuple[Path, str],
     without: Path | None,
-) -> tuple[SearchResult, Searcher]:
-    """Who is like the person wanted, and the model that says so."""
+) -> tuple[SearchResult, str]:
+    """Who is like the person wanted, and the name of the model that says so."""
     from personsearch.cli.query import warn_if_small
     from personsearch.gallery.gallery import Gallery
     from personsearch.model.checkpoint import load_searcher
@@ -158,7 +158,7 @@ def _find(
             fingerprint=searcher.fingerprint,
             exclude_pictures=[without],
         )
-    return results[0], searcher
+    return results[0], searcher.name
 
 
 def note_search(result: SearchResult, query: Path, asked: Asked, purpose: str) -> None:

@@ -194,7 +194,8 @@ def _renumber(store: Store, pictures: Array, gone: Array) -> None:
     for entry in store.ledger:  # files that are one of these pictures saved anew
         like = getattr(entry, "like", None)
         if like in counts:
-            entries.append(replace(entry, **{"like": first + int(np.searchsorted(pictures, like))}))
+            other: dict[str, Any] = {"like": first + int(np.searchsorted(pictures, like))}
+            entries.append(replace(entry, **other))
     store.table.put(records.to_rows(entries), records.KEY)
     for entry in entries:
         store.ledger.put(entry)
