@@ -56,9 +56,10 @@ class Gallery(ReadableGallery):
             self._people_table.upgrade()
             self._ledger_table.upgrade()
             remove_leftovers(path, self._about)
+            most = self._sweep()  # before the same numbers of pictures are given again
             removal.finish(self._store())  # that another process died in
             self._about, self._kept_out = read_description(path), read_suppression(path)
-            self._next_detection = max(self._sweep(), self._about.numbered) + 1
+            self._next_detection = max(most, self._about.numbered) + 1
 
     @classmethod
     def create(
@@ -297,6 +298,7 @@ class Gallery(ReadableGallery):
         """
         if not only_count:
             self._check_writing()
+        if self._lock is not None:
             self._batch.commit()
         store = self._store()
         plan = who_is_older(store, before, cameras)
