@@ -165,6 +165,7 @@ def test_killed_it_goes_on(dies_at: str, gallery: Path, monkeypatch: pytest.Monk
         Gallery.open(gallery, writable=True).close()  # clears the old tables away
         assert not (gallery / "people.lance").exists()
         assert not (gallery / FILE).exists()
+        assert [record["action"] for record in AuditLog(gallery).records()] == ["migrate"]
     else:
         model.seen.clear()
         report = migrate(gallery, model, load)

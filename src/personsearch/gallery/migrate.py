@@ -15,7 +15,6 @@ from personsearch.errors import InputError, PersonSearchError
 from personsearch.files import disk_errors, sha256_of, sync_folder
 from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
-from personsearch.gallery.audit import AuditLog
 from personsearch.gallery.batch import Batch
 from personsearch.gallery.description import Description, read_description, write_calibration
 from personsearch.gallery.folder import LOCK
@@ -326,8 +325,6 @@ class _Run:
                 generation=side.generation,
             )
             now.write(path)  # with it, and not before, the new model answers
-            details = {"before": self.about.fingerprint, "after": now.fingerprint, "people": len(self.people)}
-            AuditLog(path).append("migrate", details)
             remove_leftovers(path, now)
 
     def _final(self, entry: Entry) -> Entry:

@@ -15,6 +15,7 @@ from personsearch.errors import InputError
 from personsearch.files import disk_errors, sync_folder, write_json
 from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
+from personsearch.gallery.audit import AuditLog
 from personsearch.gallery.description import Description, calibration_file, read_object, table_name
 from personsearch.gallery.tables import Table
 from personsearch.types import Similarity
@@ -80,10 +81,14 @@ def read_side(gallery: Path) -> Side | None:
 
 
 def remove_leftovers(gallery: Path, about: Description) -> None:
-    """Remove the old tables that a migration has replaced, also after a death in the middle of that."""
+    """Note a migration that took over, and remove the old tables; safe to repeat after a death."""
     side = read_side(gallery)
     if side is None or side.generation > about.generation:
         return
+    log = AuditLog(gallery)
+    told = {r.get("generation") for r in log.records() if r.get("action") == "migrate"}
+    if side.generation not in told:
+        log.append("migrate", {"after": side.fingerprint, "generation": side.generation})
     remove_tables(gallery, side.generation - 1)
     with disk_errors(gallery):
         (gallery / FILE).unlink()
