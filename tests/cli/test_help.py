@@ -10,7 +10,24 @@ import pytest
 from personsearch import __version__
 from personsearch.cli.main import run
 
-VERBS = ("dataset make", "train", "evaluate", "detect", "index", "search", "demo", "doctor")
+VERBS = (
+    "dataset make",
+    "train",
+    "evaluate",
+    "detect",
+    "index",
+    "search",
+    "gallery info",
+    "gallery verify",
+    "gallery maintain",
+    "gallery prune",
+    "gallery migrate",
+    "gallery export",
+    "gallery audit",
+    "forget",
+    "demo",
+    "doctor",
+)
 
 
 def help_of(verb: str, capsys: pytest.CaptureFixture[str]) -> str:

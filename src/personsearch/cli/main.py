@@ -17,7 +17,19 @@ from typing import Annotated
 import typer
 
 from personsearch import __version__
-from personsearch.cli import dataset, demo, detect, doctor, evaluate, failures, index, search, train
+from personsearch.cli import (
+    dataset,
+    demo,
+    detect,
+    doctor,
+    evaluate,
+    failures,
+    forget,
+    gallery,
+    index,
+    search,
+    train,
+)
 
 app = typer.Typer(
     name="personsearch",
@@ -30,6 +42,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.add_typer(gallery.app, name="gallery")
+app.command("forget")(forget.forget)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from personsearch.cli.filters import (
+    CameraOption,
+    MaxHeightOption,
+    MinHeightOption,
+    PathOption,
+    PurposeOption,
+    SinceOption,
+    UntilOption,
+    asked_filter,
+)
 from personsearch.cli.options import (
     DeviceOption,
     FormatOption,
@@ -20,6 +31,8 @@ from personsearch.cli.options import (
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
 
 if TYPE_CHECKING:
+    from personsearch.cli.query import Wanted
+    from personsearch.gallery.searching import Asked
     from personsearch.types import Hit, Picture, SearchResult
 
 
@@ -53,6 +66,9 @@ HtmlOption = Annotated[
 ]
 PerOption = Annotated[PerKind, typer.Option("--per", help="One hit a picture, or everybody in it.")]
 OwnOption = Annotated[bool, typer.Option("--own", help="The query's own picture is an answer, too.")]
+ApproximateOption = Annotated[
+    bool, typer.Option("--approximate", help="Look at the nearest cells only, where there are any.")
+]
 ExitCodeOption = Annotated[bool, typer.Option("--exit-code", help="End with 1 when there is no hit.")]
 
 
@@ -68,6 +84,14 @@ def search(
     html: HtmlOption = None,
     per: PerOption = PerKind.PICTURE,
     own: OwnOption = False,
+    camera: CameraOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    path: PathOption = None,
+    min_height: MinHeightOption = None,
+    max_height: MaxHeightOption = None,
+    purpose: PurposeOption = "",
+    approximate: ApproximateOption = False,
     exit_code: ExitCodeOption = False,
     device: DeviceOption = "auto",
     form: FormatOption = None,
@@ -78,44 +102,90 @@ def search(
 
     Without --box the picture must show one person; several are listed, to be picked by number.
     Hits are ranked by likeness of appearance, mostly clothing: a person who changed clothes is
-    missed, and somebody dressed alike is found. The query's own picture is left out. No hits is
-    an answer, too: exit code 0.
+    missed, and somebody dressed alike is found. The query's own picture is left out. Conditions
+    (--camera, --since, --path ...) are met before anybody is ranked, and what is not known meets
+    none. The search is noted in the gallery's audit log. No hits is an answer, too: exit code 0.
 
     \b
     Examples:
       personsearch search --query photo.jpg --box 412,88,140,390 --model model --gallery gallery
       personsearch search -q photo.jpg --largest -m model -g gallery -k 20 --html hits.html
+      personsearch search -q photo.jpg -m model -g gallery --camera north --since 2026-06-01
       personsearch search -q photo.jpg -m model -g gallery --format paths -0 | xargs -0 cp -t hits/
     """
-    from personsearch.cli.query import Wanted, warn_if_small
-    from personsearch.gallery.gallery import Gallery
+    from personsearch.cli.query import Wanted
+    from personsearch.gallery.searching import Asked
     from personsearch.images import load
-    from personsearch.model.checkpoint import load_searcher
-    from personsearch.types import Query
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     wanted = Wanted(box=box, pick=pick, largest=largest, conf=conf)
+    where = asked_filter(camera, since, until, path, min_height, max_height)
+    asked = Asked(k=top_k, per=per.value, min_score=conf, where=where, exact=not approximate)
     picture = load(query, name=str(query))
+    result, named = _find(picture, wanted, asked, gallery, (model, device), None if own else query)
+    note_search(result, query, asked, purpose)
+    if html is not None:
+        _write_page(html, result, picture, named)
+    printer(answer(result, html, asked))
+    raise typer.Exit(int(exit_code and not result.hits))
+
+
+def _find(
+    picture: Picture,
+    wanted: Wanted,
+    asked: Asked,
+    gallery: Path,
+    model: tuple[Path, str],
+    without: Path | None,
+) -> tuple[SearchResult, str]:
+    """Who is like the person wanted, and the name of the model that says so."""
+    from personsearch.cli.query import warn_if_small
+    from personsearch.gallery.gallery import Gallery
+    from personsearch.model.checkpoint import load_searcher
+    from personsearch.types import Query
+
     person = wanted.given(picture)
     with Gallery.open(gallery) as opened:
-        searcher = load_searcher(model, device)
+        searcher = load_searcher(*model)
         opened.check_model(searcher.fingerprint)
         if person is None:
             person = wanted.found(picture, searcher.detect(picture))
         warn_if_small(person)
-        result = opened.search(
-            searcher.embed(picture, person[None])[0],
-            top_k,
+        results = opened.search_many(
+            searcher.embed(picture, person[None]),
+            [Query(picture.name, person)],
+            asked,
             fingerprint=searcher.fingerprint,
-            query=Query(str(query), person),
-            per=per.value,
-            exclude_picture=None if own else query,
-            min_score=conf,
+            exclude_pictures=[without],
         )
-    if html is not None:
-        _write_page(html, result, picture, searcher.name)
-    printer(answer(result, html))
-    raise typer.Exit(int(exit_code and not result.hits))
+    return results[0], searcher.name
+
+
+def note_search(result: SearchResult, query: Path, asked: Asked, purpose: str) -> None:
+    """Put a search into the gallery's audit log: who looked for whom, and what was found.
+
+    A gallery that cannot be written to (on read-only media, or somebody else's) is searched all the
+    same, and the user is told that nothing was noted.
+    """
+    from personsearch.errors import PersonSearchError
+    from personsearch.files import sha256_of
+    from personsearch.gallery.audit import AuditLog
+
+    details = {
+        "query": {
+            "picture": str(query),
+            "sha256": sha256_of(query),
+            "box_xyxy": rounded_box(result.query.box),
+        },
+        "model": result.model,
+        "filter": asked.where.to_json(),
+        "hits": [hit.detection for hit in result.hits],
+        "purpose": purpose,
+    }
+    try:
+        AuditLog(Path(result.gallery)).append("search", details)
+    except PersonSearchError as error:
+        print(f"warning: this search is not in the audit log: {error}", file=sys.stderr)
 
 
 def _write_page(path: Path, result: SearchResult, picture: Picture, model: str) -> None:
@@ -126,7 +196,7 @@ def _write_page(path: Path, result: SearchResult, picture: Picture, model: str) 
     write_text(path, search_page(result, picture, load, PageOptions(model=model)))
 
 
-def answer(result: SearchResult, html: Path | None = None) -> Answer:
+def answer(result: SearchResult, html: Path | None = None, asked: Asked | None = None) -> Answer:
     """The hits of a search, best first."""
     record = {
         "schema": "personsearch.search/1",
@@ -136,6 +206,8 @@ def answer(result: SearchResult, html: Path | None = None) -> Answer:
         "people": result.people,
         "model": result.model,
         "similarity": result.similarity,
+        "filter": {} if asked is None else asked.where.to_json(),
+        "exact": asked is None or asked.exact,
         "hits": [hit_record(hit) for hit in result.hits],
         "html": None if html is None else str(html),
     }

@@ -145,7 +145,11 @@ class Ledger:
     @staticmethod
     def from_batches(batches: Iterable[pa.RecordBatch]) -> Ledger:
         """The ledger that rows of the table make."""
-        return Ledger(Entry(**row) for batch in batches for row in batch.to_pylist())
+        return Ledger(
+            Entry(**dict(zip(batch.schema.names, row, strict=True)))
+            for batch in batches
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        )
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
@@ -179,12 +183,18 @@ class Ledger:
 
     def entry_of(self, picture: int) -> Entry:
         """What is known of one of the files with this content, a present one if there is any."""
-        entries = [self._entries[place] for place in self._places[picture]]
-        return min(entries, key=lambda entry: (entry.state != "done", _order(entry.place)))
+        if len(self._places[picture]) == 1:
+            return self._entries[next(iter(self._places[picture]))]
+        return self.entries_of(picture)[0]
 
     def place_of(self, picture: int) -> Place:
         """Where this content is: the first of its places, in order of their paths."""
         return self.entry_of(picture).place
+
+    def entries_of(self, picture: int) -> list[Entry]:
+        """What is known of all files with this content, present ones first, in order of their paths."""
+        entries = [self._entries[place] for place in self._places.get(picture, ())]
+        return sorted(entries, key=lambda entry: (entry.state != "done", _order(entry.place)))
 
     def is_live(self, picture: int) -> bool:
         """Whether a file with this content is present."""

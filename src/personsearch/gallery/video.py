@@ -115,13 +115,22 @@ class VideoRows:
         batches = self._gallery._people_table.batches(["tracklet"], f"picture = {int(self._picture)}")
         return max((int(np.max(b.column("tracklet").to_numpy())) + 1 for b in batches if len(b)), default=0)
 
+    def keeps_out(self, pts: int, seen: Detections) -> Array:
+        """(n,) bool: who among ``seen`` in the frame with this time stamp was forgotten."""
+        return self._gallery.keeps_out(self._file.sha256, seen, pts)
+
     def add(self, moment: Moment, seen: Detections, tracklets: Array) -> None:
         """Store who was ``seen`` in a frame, and the (n,) tracklets they belong to.
+
+        Whoever was forgotten in this frame, or looks like an example that was kept, is left out.
 
         Raises:
             ValueError: as :meth:`Gallery.check`.
         """
         self._gallery.check(seen)
+        out = self.keeps_out(moment.pts, seen)
+        if out.any():
+            seen, tracklets = seen.take(~out), tracklets[~out]
         known = Circumstances(
             picture=self._picture,
             model=self._gallery.fingerprint,

@@ -73,6 +73,8 @@ def index_video(
                 gallery.check(seen)
             except Exception as error:  # whatever a model does must not cost the other files
                 raise ModelFailure from error
+            # Before they are tracked: a later run, which finds only who was stored, then goes on alike.
+            seen = seen.take(~rows.keeps_out(frame.pts, seen))
             numbers = tracker.update(frame.position, seen)
             moment = Moment(
                 pts=frame.pts,
