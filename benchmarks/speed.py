@@ -7,7 +7,10 @@ picture to boxes, scores and embeddings, as ``Searcher.detect`` does it. Trainin
 backward and an SGD step on a batch of made-up pictures with 6 people each. Each is measured in a
 process of its own; the machine must be quiet. torchvision's detectors see the input size of the
 ``compact`` preset (``--like`` another). ``--model`` measures the gallery pass of trained
-weights: an untrained network hands on as many boxes as it may, a trained one those of people.
+weights: an untrained network hands on as many boxes as it may, a trained one those of people. Of
+torchvision's detectors, whose weights cannot be had everywhere, ``--teach ROOT`` trains the small
+one for a few hundred steps on a generated data set, so that its proposals, too, are those of people.
+``convolutions`` is the share of the peak within the convolutions' own time, by torch's profiler.
 Writes ``benchmarks/results/speed.json``.
 """
 
@@ -70,6 +73,24 @@ def gflop(work: Callable[[], Any]) -> float:
     return counter.get_total_flops() / 1e9
 
 
+def in_convolutions(work: Callable[[], Any], peak: float, rounds: int = 5) -> dict[str, float]:
+    """Seconds that a pass spends in its convolutions, and the share of the peak that they reach."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    flop = sum(n for op, n in counter.get_flop_counts()["Global"].items() if "convolution" in str(op)) / 1e9
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        for _ in range(rounds):
+            work()
+    names = ("aten::mkldnn_convolution", "aten::_slow_conv2d_forward", "aten::thnn_conv2d")
+    rows = [row for row in profiler.key_averages() if row.key in names]
+    taken = sum(row.self_cpu_time_total for row in rows) / 1e6 / rounds
+    return {
+        "gflop": round(flop, 2),
+        "seconds": round(taken, 4),
+        "share of peak": round(flop / taken / peak, 2) if taken else 0.0,
+    }
+
+
 def made_up(width: int, height: int) -> Picture:
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (height // 20 + 1, width // 20 + 1, 3), dtype=np.uint8)
@@ -110,6 +131,7 @@ def gallery_pass(searcher: NetworkSearcher, picture: Picture, seconds: float) ->
                 "share of peak": round(flop / taken / peak, 2),
             }
         total = gflop(lambda: network.detect(images, sizes))
+        convolutions = in_convolutions(lambda: network.detect(images, sizes), peak)
     return {
         "seconds": round(best, 4),
         "median": round(median, 4),
@@ -121,6 +143,7 @@ def gallery_pass(searcher: NetworkSearcher, picture: Picture, seconds: float) ->
         "gflop": round(total, 2),
         "share of peak": round(total / best / peak, 2),
         "matmul gflop/s": round(peak, 1),
+        "convolutions": convolutions,
         "parts": table,
     }
 
@@ -187,11 +210,37 @@ def torchvision_model(name: str, like: presets.ModelSettings) -> Any:
     return getattr(detection, name)(weights=None, weights_backbone=None, num_classes=2, **sides)
 
 
+def teach(model: Any, root: Path, steps: int = 300) -> None:
+    """Show torchvision's detector generated people until its proposals are mostly of them."""
+    from personsearch import images
+    from personsearch.datasets.open import open_dataset
+
+    scenes = [s for s in open_dataset("synthetic", root).scenes("train") if len(s)]
+    rng = np.random.default_rng(0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, fused=True)
+    model.train()
+    for _ in range(steps):
+        chosen = [scenes[i] for i in rng.integers(len(scenes), size=2)]
+        batch = [torch.from_numpy(images.load(s.path).pixels).permute(2, 0, 1) / 255 for s in chosen]
+        boxes = [torch.from_numpy(s.boxes) for s in chosen]
+        targets = [{"boxes": b, "labels": torch.ones(len(b), dtype=torch.int64)} for b in boxes]
+        optimizer.zero_grad()
+        torch.stack(list(model(batch, targets).values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+
+
 def their_pass(
-    name: str, like: presets.ModelSettings, size: tuple[int, int], seconds: float
+    name: str,
+    like: presets.ModelSettings,
+    pixels: np.ndarray[Any, Any],
+    seconds: float,
+    root: str = "",
 ) -> dict[str, Any]:
-    model = torchvision_model(name, like).to(memory_format=torch.channels_last).eval()
-    pixels = made_up(*size).pixels
+    model = torchvision_model(name, like).to(memory_format=torch.channels_last)
+    if root:
+        teach(model, Path(root))
+    model.eval()
 
     @torch.inference_mode()
     def work() -> Any:
@@ -210,6 +259,12 @@ def their_pass(
             "matmul gflop/s": round(peak, 1),
         }
 
+    if root:
+        proposed: list[int] = []
+        model.rpn.register_forward_hook(lambda module, given, out: proposed.append(len(out[0][0])))
+        found = work()
+        confident = int((found[0]["scores"] > 0.5).sum())
+        return {**said(), "proposals": proposed[0], "people over 0.5": confident}
     shipped = said()
     # Without weights a thousand proposals reach the head; of a trained detector's, which drop
     # weak ones, perhaps a hundred do. The truth lies between; this is the lower end.
@@ -235,13 +290,23 @@ def their_step(
     return training_step(step, model.parameters(), batch, seconds)
 
 
+def shown(job: dict[str, Any]) -> Picture:
+    """The picture of gallery passes: a photo where one was given, else made-up patches."""
+    if not job["photo"]:
+        return made_up(*job["size"])
+    from personsearch import images
+
+    return images.load(Path(job["photo"]))
+
+
 def one(job: dict[str, Any]) -> dict[str, Any]:
     """A single measurement, in this process."""
     torch.manual_seed(0)
     torch.set_num_threads(job["threads"])
     size, seconds, name = tuple(job["size"]), job["seconds"], job["name"]
-    if job["what"] == "their pass":
-        found = their_pass(name, settings_of(job["like"]), size, seconds)
+    if job["what"] in ("their pass", "their taught pass"):
+        taught = job["teach"] if job["what"] == "their taught pass" else ""
+        found = their_pass(name, settings_of(job["like"]), shown(job).pixels, seconds, taught)
     elif job["what"] == "their step":
         found = their_step(name, settings_of(job["like"]), size, job["batch"], seconds)
     elif job["what"] == "step":
@@ -255,12 +320,7 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
             searcher = NetworkSearcher(
                 network, settings, fingerprint="untrained", device="cpu", precision=job["precision"]
             )
-        pictures = made_up(*size)
-        if job["photo"]:
-            from personsearch import images
-
-            pictures = images.load(Path(job["photo"]))
-        found = gallery_pass(searcher, pictures, seconds)
+        found = gallery_pass(searcher, shown(job), seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return {**found, "peak mebibytes": peak}
 
@@ -272,6 +332,7 @@ def main() -> None:
     parser.add_argument("--presets", nargs="*", default=list(PRESETS))
     parser.add_argument("--model", nargs="*", default=[], help="trained model folders: their gallery pass")
     parser.add_argument("--photo", default="", help="a picture for them; made-up patches otherwise")
+    parser.add_argument("--teach", default="", help="generated data for torchvision's small detector")
     parser.add_argument("--picture", default="640x480")
     parser.add_argument("--like", default="compact", help="whose input size torchvision's detectors see")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="of gallery passes")
@@ -286,6 +347,8 @@ def main() -> None:
         return
     wanted = [("pass", name) for name in given.presets] + [("trained pass", name) for name in given.model]
     wanted += [("their pass", name) for name in TORCHVISION]
+    if given.teach:
+        wanted.append(("their taught pass", TORCHVISION[0]))
     if given.batch:
         wanted += [("step", name) for name in given.presets] + [("their step", name) for name in TORCHVISION]
     results: dict[str, Any] = {}
@@ -296,6 +359,7 @@ def main() -> None:
             "size": [int(side) for side in given.picture.split("x")],
             "like": given.like,
             "photo": given.photo,
+            "teach": given.teach,
             "precision": given.precision,
             "batch": given.batch,
             "seconds": given.seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from PIL import Image
 
 from personsearch.api import Gallery, PersonSearch, as_picture
 from personsearch.errors import InputError, ModelMismatch, UsageError
-from personsearch.types import Array, Detections, Picture
+from personsearch.model.checkpoint import save_model
+from personsearch.model.presets import CropSettings, build_network, compact_tiny, embedder
+from personsearch.types import Array, Detections, Picture, Scene
 
 WALL = 250
 
@@ -66,6 +69,21 @@ def test_index_detect_and_search(model: PersonSearch, photos: Path, tmp_path: Pa
         again = model.search(gallery, pixels((220, 30, 30)), people.boxes[0], 1, color="rgb")
     assert [Path(hit.picture).name for hit in everybody.hits] == ["red.png", "rust.png", "blue.png"]
     assert len(again.hits) == 1
+
+
+def test_two_parts_are_a_model_and_gt_wants_scenes(photos: Path, tmp_path: Path) -> None:
+    untrained = dataclasses.replace(compact_tiny(), identities=2)
+    crops = embedder(untrained, CropSettings(size=(64, 32)))
+    save_model(tmp_path / "parts" / "idnet", build_network(crops), crops)
+    scenes = [Scene(str(photos / "red.png"), boxes=[[10, 10, 30, 70]], people=[0])]
+    pair = PersonSearch.load("gt+idnet", "cpu", parts=tmp_path / "parts", scenes=scenes)
+    people = pair.detect(photos / "red.png")
+    assert people.boxes.tolist() == [[10, 10, 30, 70]]
+    assert people.embeddings.shape == (1, 16)
+    with pytest.raises(InputError, match="is not annotated"):
+        pair.detect(photos / "blue.png")
+    with pytest.raises(UsageError, match="gt needs annotated pictures"):
+        PersonSearch.load("gt+idnet", "cpu", parts=tmp_path / "parts")
 
 
 def test_bgr_pixels_are_turned_and_unsaid_order_is_refused(model: PersonSearch) -> None:

@@ -15,19 +15,20 @@ raises a :class:`personsearch.errors.PersonSearchError`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 
+from personsearch.baselines.open import PARTS, Where, open_searcher
 from personsearch.boxes import area, clip
 from personsearch.errors import InputError, UsageError
 from personsearch.gallery.gallery import Gallery
 from personsearch.images import load as load_picture
 from personsearch.indexing.local import index_folder
-from personsearch.model.checkpoint import load_searcher
 from personsearch.progress import Progress, silent
-from personsearch.types import Array, Detections, IndexReport, Picture, Query, Searcher, SearchResult
+from personsearch.types import Array, Detections, IndexReport, Picture, Query, Scene, Searcher, SearchResult
 
 Colour = Literal["rgb", "bgr"]
 PictureLike = Picture | str | Path | Array
@@ -72,16 +73,28 @@ class PersonSearch:
         self.searcher = searcher
 
     @classmethod
-    def load(cls, path: Path | str, device: str = "auto") -> Self:
-        """The model in the folder ``path``, as ``personsearch train`` wrote it.
+    def load(
+        cls,
+        path: Path | str,
+        device: str = "auto",
+        *,
+        parts: Path | str = PARTS,
+        scenes: Sequence[Scene] | None = None,
+    ) -> Self:
+        """The model in the folder ``path``, as ``personsearch train`` wrote it, or ``DETECTOR+EMBEDDER``.
 
         Args:
+            path: the folder, or two parts such as ``"acf+bow"`` or ``"onnx:find.onnx+onnx:describe.onnx"``
+                (:mod:`personsearch.baselines.open`).
             device: ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda:0"``, ``"mps"``.
+            parts: the folder that ``personsearch baselines train`` wrote.
+            scenes: annotated pictures, for the detector ``gt``.
 
         Raises:
             InputError: there is no model, it is damaged, or the device is not to be had.
+            UsageError: a name is misspelt, or is of one part alone.
         """
-        return cls(load_searcher(Path(path), device))
+        return cls(open_searcher(path, Where(parts=Path(parts), device=device, scenes=scenes)))
 
     @property
     def fingerprint(self) -> str:

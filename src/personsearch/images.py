@@ -131,11 +131,20 @@ def encode_jpeg(pixels: Array, quality: int = 90) -> bytes:
         pixels: the picture; JPEG holds at most 65,500 pixels a side.
         quality: 1 to 100.
     """
+    return _encoded(pixels, "JPEG", quality=quality)
+
+
+def encode_png(pixels: Array) -> bytes:
+    """``pixels`` (h, w, 3) uint8 RGB as the content of a PNG file, without any metadata."""
+    return _encoded(pixels, "PNG")
+
+
+def _encoded(pixels: Array, form: str, **options: int) -> bytes:
     pixels = np.ascontiguousarray(pixels)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or pixels.size == 0:
         raise ValueError(f"a picture is (h, w, 3) uint8 RGB, got {pixels.shape} {pixels.dtype}")
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(pixels).save(buffer, form, **options)
     return buffer.getvalue()
 
 

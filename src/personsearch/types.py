@@ -180,15 +180,11 @@ class Trials:
     Attributes:
         name: what the protocol is called, e.g. ``"cuhk-sysu gallery=100"``.
         scenes: names of all pictures that occur; the indices below point into it.
-        query_scene: (Q,) int32.
+        query_scene, query_person: (Q,) int32 and (Q,) int64.
         query_box: (Q, 4) float32 x1 y1 x2 y2.
-        query_person: (Q,) int64.
-        entry_ptr: (Q+1,) int64; entries of query i.
-        entry_scene: (E,) int32.
-        truth_ptr: (E+1,) int64; boxes of the person looked for, per entry (none: a distractor).
-        truth_box: (T, 4) float32.
-        ignore_ptr: (E+1,) int64; boxes that count neither way, per entry.
-        ignore_box: (I, 4) float32.
+        entry_ptr, entry_scene: (Q+1,) int64, (E,) int32; entries of query i.
+        truth_ptr, truth_box: (E+1,) int64, (T, 4) float32 of the person looked for, per entry.
+        ignore_ptr, ignore_box: (E+1,) int64, (I, 4) float32 that count neither way, per entry.
     """
 
     name: str
@@ -290,8 +286,7 @@ class Hit:
         detection: the person's row id in the gallery.
         probability: that this is the person looked for, where the model is calibrated.
         camera, time: where and when (seconds since 1970), if known.
-        position: of a frame of a video, seconds since the first one.
-        span: of a video, in which piece of it the person is seen.
+        position, span: in a video, seconds since its first frame; the piece where the person is seen.
     """
 
     rank: int
@@ -343,10 +338,8 @@ class Failure:
 class IndexReport:
     """What indexing did, in counts of pictures and videos; nothing is ever skipped silently.
 
-    ``moved`` counts files that are gone from one place and found at another; ``duplicates`` those
-    whose content is stored already, ``near`` of them saved anew rather than copied. ``people`` counts
-    those found in what this run added or updated (of a video, frame by frame) and ``tracklets`` the
-    ways of people through videos; ``frames`` are those of videos (and cameras) that were looked at.
+    ``moved``: gone from one place, found at another. ``near``: of the ``duplicates``, those saved anew.
+    ``people``: in what was added or updated, in each of the ``frames`` of videos; ``tracklets``: their ways.
     """
 
     gallery: str

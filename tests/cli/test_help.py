@@ -12,6 +12,8 @@ from personsearch.cli.main import run
 
 VERBS = (
     "dataset make",
+    "baselines train",
+    "baselines evaluate",
     "train",
     "evaluate",
     "detect",

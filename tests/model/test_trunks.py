@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from personsearch.model.trunks import CompactTrunk, Residual, Vgg16Trunk
+from personsearch.model.trunks import CompactTrunk, HalvingConv2d, Residual, Vgg16Trunk
 
 TINY = ((16, 16, 24, 24), (1, 1, 1, 1), 24, 4)
 
@@ -95,3 +95,29 @@ def test_strided_shortcuts_start_from_at_least_sixteen_channels() -> None:
         strided = [m for m in layers if m.kernel_size == (1, 1) and m.stride == (2, 2)]
         assert strided
         assert min(m.in_channels for m in strided) >= 16
+
+
+@pytest.mark.parametrize("size", [(2, 1), (4, 2), (4, 1), (8, 2), (5, 3), (4, 4)])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_halving_is_a_convolution_also_of_maps_of_one_column(size: tuple[int, int], precision: str) -> None:
+    """torch 2.14.1 on a processor with AMX leaves bfloat16 outputs of one column unwritten."""
+    torch.manual_seed(0)
+    ours = HalvingConv2d(64, 96, 3, 2, 1, bias=False).to(memory_format=torch.channels_last)
+    x = torch.randn(96, 64, *size).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        want = nn.functional.conv2d(x, ours.weight, stride=2, padding=1)
+    for _ in range(3):
+        # What the allocator hands out next is full of NaN, and so is what nobody writes to.
+        held = [torch.full((1 << n,), float("nan")) for n in range(8, 21)]
+        del held
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            found = ours(x)
+        assert found.shape == want.shape
+        close = {"rtol": 0, "atol": 0.1} if precision == "bf16" else {"rtol": 1e-5, "atol": 1e-5}
+        torch.testing.assert_close(found.float(), want, **close)
+
+
+def test_the_trunk_halves_by_it() -> None:
+    trunk = CompactTrunk(*TINY)
+    halving = [m for m in trunk.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
+    assert {type(m) for m in halving if m.kernel_size == (3, 3)} == {HalvingConv2d}

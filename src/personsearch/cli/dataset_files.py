@@ -21,8 +21,7 @@ def check_png(path: Path) -> None:
 
 def write_png(path: Path, pixels: Array) -> None:
     """Write (h, w, 3) uint8 ``pixels`` to ``path``, whole or not at all."""
-    from PIL import Image
+    from personsearch.files import write_bytes
+    from personsearch.images import encode_png
 
-    from personsearch.files import write_atomically
-
-    write_atomically(path, lambda file: Image.fromarray(pixels).save(file, "PNG"))
+    write_bytes(path, encode_png(pixels))

@@ -17,6 +17,7 @@ from personsearch.cli.options import (
     JsonOption,
     ModelOption,
     NullOption,
+    PartsOption,
     ProgressKind,
     ProgressOption,
 )
@@ -32,6 +33,7 @@ from personsearch.cli.sources import (
     SceneOption,
     SourcesArgument,
     chosen_sampling,
+    clock,
     only_camera,
     seconds_of,
 )
@@ -61,6 +63,7 @@ def detect(
     embed: Annotated[
         bool, typer.Option("--embed", help="Write each person's embedding, too (jsonl).")
     ] = False,
+    parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -80,10 +83,10 @@ def detect(
       personsearch detect film.mp4 --every 2s --model model
       personsearch detect webcam:0 --every 1s --for 10s --model model
     """
+    from personsearch.baselines.open import Where, open_searcher
     from personsearch.cli.failures import say
     from personsearch.errors import PartialFailure
     from personsearch.media.sources import find_sources
-    from personsearch.model.checkpoint import load_searcher
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json, listing=True), null)
@@ -101,7 +104,7 @@ def detect(
         steps = _camera_shots(address, float(sampling.value) or 1.0, seconds_of(lasting))
     for line in shots.failed:
         say(line)
-    searcher = load_searcher(model, device)
+    searcher = open_searcher(model, Where(parts=parts, device=device))
     if progress is ProgressKind.AUTO and sys.stdout.isatty():
         progress = ProgressKind.NONE  # the answers themselves say how far it is; a bar would run into them
     last = None  # video whose path was said
@@ -164,7 +167,7 @@ class _Files:
 
         with Video(file) as video:
             for frame in video.frames(self._sampling):
-                name = f"{self._name(file)}@{_clock(frame.position)}"
+                name = f"{self._name(file)}@{clock(frame.position)}"
                 place = {
                     "video": self._name(file),
                     "position_s": round(frame.position, 6),
@@ -184,17 +187,6 @@ def _camera_shots(address: str, every: float, seconds: float | None) -> Iterator
     source = camera(address)
     for frame in source.frames(every, seconds=seconds):
         yield Picture(frame.pixels, source.name), {"time": round(frame.time, 3)}
-
-
-def _clock(position: float) -> str:
-    """A position in a video as people write it.
-
-    >>> _clock(3723.5)
-    '01:02:03.500'
-    """
-    thousandths = round(position * 1000)
-    minutes, rest = divmod(thousandths, 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
 
 
 def answer(picture: Picture, seen: Detections, fingerprint: str, *, embed: bool) -> Answer:

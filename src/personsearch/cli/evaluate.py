@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from personsearch.cli import evaluate_options as words
 from personsearch.cli.evaluate_asked import Asked
-from personsearch.cli.options import DeviceOption, FormatOption, JsonOption, ProgressKind, ProgressOption
+from personsearch.cli.options import (
+    DeviceOption,
+    FormatOption,
+    JsonOption,
+    PartsOption,
+    ProgressKind,
+    ProgressOption,
+)
 
 
 def evaluate(
@@ -41,6 +50,7 @@ def evaluate(
     report: words.ReportOption = None,
     features_out: words.FeaturesOutOption = None,
     out: words.OutOption = None,
+    parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -55,6 +65,7 @@ def evaluate(
     Examples:
       personsearch evaluate --features method.npz --all-sizes
       personsearch evaluate --model run --dataset prw --root PRW --cameras other
+      personsearch evaluate --model gt+bow --dataset prw --root PRW --out gt-bow
       personsearch evaluate --features new.npz --compare old.npz --failures
       personsearch evaluate --features method.npz --open-set --report page.html
       personsearch evaluate --features method.npz --detection --labelled-only

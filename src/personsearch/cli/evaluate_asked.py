@@ -32,7 +32,7 @@ class Asked:
     """Everything the command line said."""
 
     features: Path | None
-    model: Path | None
+    model: str | None
     dataset: DatasetName | None
     root: Path | None
     gallery_size: str | None
@@ -64,6 +64,7 @@ class Asked:
     report: Path | None
     features_out: Path | None
     out: Path | None
+    parts: Path
     device: str
     form: Format | None
     as_json: bool
@@ -84,6 +85,13 @@ class Asked:
             )
         if self.root is None and (self.model is not None or self.dataset is not None):
             raise UsageError("--root is missing", hint="it names the folder of the data set")
+        if self.model is not None and self.out is None and not Path(self.model).is_dir():
+            from personsearch.baselines.open import split_pair
+
+            if split_pair(self.model) is not None:
+                raise UsageError(
+                    "--out is missing", hint=f"{self.model} has no folder of its own for figures"
+                )
         if self.features is not None and self.boxes is not BoxSource.DETECTED:
             raise UsageError("--boxes needs --model", hint="the boxes of a features file are what they are")
         only_detection = {

@@ -84,8 +84,14 @@ FeaturesOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    Path | None,
-    typer.Option("--model", "-m", help="Folder of the model, as `train` wrote it.", show_default=False),
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="DIR|DETECTOR+EMBEDDER",
+        help="Folder of the model, as `train` wrote it, or two parts such as acf+bow or gt+idnet.",
+        show_default=False,
+    ),
 ]
 DatasetOption = Annotated[
     DatasetName | None,
@@ -249,7 +255,7 @@ OutOption = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Folder of features and figures. Default: `evaluation` in the model's folder.",
+        help="Folder of features and figures. Default: `evaluation` in the model's folder, if it has one.",
         show_default=False,
     ),
 ]

@@ -71,7 +71,7 @@ def run_evaluation(asked: Asked) -> None:
     after = [*answer.after, *_nobody(inputs.features, asked.det_threshold)]
     folder = asked.out
     if folder is None and asked.model is not None:
-        folder = asked.model / "evaluation"
+        folder = Path(asked.model) / "evaluation"
     if folder is not None:
         file = folder / f"scores-{_label(asked, protocol, record)}.json"
         write_json(file, plain(record))
@@ -99,11 +99,12 @@ def _inputs(asked: Asked, protocol: Protocol) -> _Inputs:
         return _Inputs(features=features, file=asked.features, source=source)
     assert asked.model is not None
     assert dataset is not None
-    from personsearch.model.checkpoint import load_searcher
+    from personsearch.baselines.open import Where, open_searcher
     from personsearch.progress import console
 
-    searcher = load_searcher(asked.model, asked.device)
-    folder = asked.out if asked.out is not None else asked.model / "evaluation"
+    where = Where(parts=asked.parts, device=asked.device, scenes=dataset.scenes("test"))
+    searcher = open_searcher(asked.model, where)
+    folder = asked.out if asked.out is not None else Path(asked.model) / "evaluation"
     features, file = describe(searcher, dataset, protocol, folder, progress=console(asked.progress))
     return _Inputs(features=features, file=file, source=dataset, calibration=searcher.calibration)
 

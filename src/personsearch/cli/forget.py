@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from personsearch.cli.options import DeviceOption, FormatOption, GalleryOption, JsonOption
+from personsearch.cli.options import DeviceOption, FormatOption, GalleryOption, JsonOption, PartsOption
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
 from personsearch.errors import UsageError
 
 if TYPE_CHECKING:
+    from personsearch.baselines.open import Where
     from personsearch.gallery.gallery import Gallery
     from personsearch.gallery.removal import Receipt
     from personsearch.gallery.stored import Stored
@@ -35,7 +36,14 @@ PickOption = Annotated[
 ]
 LargestOption = Annotated[bool, typer.Option("--largest", help="Without --box: whoever is largest.")]
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", "-m", help="The gallery's model, for --query.", show_default=False)
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="DIR|DETECTOR+EMBEDDER",
+        help="The gallery's model, for --query.",
+        show_default=False,
+    ),
 ]
 SimilarityOption = Annotated[
     float | None,
@@ -66,6 +74,7 @@ def forget(
     keep_example: KeepOption = None,
     reason: ReasonOption = "",
     yes: YesOption = False,
+    parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -85,6 +94,7 @@ def forget(
       personsearch forget -g gallery --detection 17 --reason "request 4711" --yes
       personsearch forget -g gallery -q photo.jpg --box 412,88,140,390 -m model --min-similarity 0.8
     """
+    from personsearch.baselines.open import Where
     from personsearch.gallery.gallery import Gallery
 
     printer = Printer(chosen(form, as_json))
@@ -92,7 +102,8 @@ def forget(
     with Gallery.open(gallery, writable=yes) as opened:
         numbers = sorted(set(detection or ()))
         if query is not None and model is not None and min_similarity is not None:
-            found = _alike(opened, query, (box, pick, largest), (model, device), min_similarity)
+            named = model, Where(parts=parts, device=device)
+            found = _alike(opened, query, (box, pick, largest), named, min_similarity)
             numbers = sorted({*numbers, *found})
         people = opened.stored(numbers)
         strangers = sorted(set(numbers) - {person.detection for person in people})
@@ -107,7 +118,7 @@ def forget(
 
 
 def _check(
-    detection: list[int] | None, query: Path | None, model: Path | None, min_similarity: float | None
+    detection: list[int] | None, query: Path | None, model: str | None, min_similarity: float | None
 ) -> None:
     """Raise UsageError unless somebody is named, in a way that is complete."""
     if not detection and query is None:
@@ -126,18 +137,18 @@ def _alike(
     opened: Gallery,
     query: Path,
     named: tuple[str | None, int | None, bool],
-    model: tuple[Path, str],
+    model: tuple[str, Where],
     min_similarity: float,
 ) -> list[int]:
     """Numbers of everybody who is so similar to the person of a picture."""
+    from personsearch.baselines.open import open_searcher
     from personsearch.cli.query import Wanted
     from personsearch.images import load
-    from personsearch.model.checkpoint import load_searcher
 
     picture = load(query, name=str(query))
     wanted = Wanted(box=named[0], pick=named[1], largest=named[2])
     person = wanted.given(picture)
-    searcher = load_searcher(*model)
+    searcher = open_searcher(*model)
     opened.check_model(searcher.fingerprint)
     if person is None:
         person = wanted.found(picture, searcher.detect(picture))

@@ -14,6 +14,7 @@ from personsearch.cli.options import (
     FormatOption,
     GalleryOption,
     JsonOption,
+    PartsOption,
     ProgressKind,
     ProgressOption,
 )
@@ -218,12 +219,13 @@ def prune(
 def migrate(
     gallery: GalleryOption,
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="Folder of the new model.", show_default=False)
+        str | None, typer.Option("--model", "-m", help="The new model, as for search.", show_default=False)
     ] = None,
     leave_out_failed: Annotated[
         bool, typer.Option("--leave-out-failed", help="Take over although some pictures failed.")
     ] = False,
     abandon: Annotated[bool, typer.Option("--abandon", help="Give an unfinished migration up.")] = False,
+    parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -240,9 +242,9 @@ def migrate(
       personsearch gallery migrate --gallery gallery --model new-model
       personsearch gallery migrate --gallery gallery --abandon
     """
+    from personsearch.baselines.open import Where, open_searcher
     from personsearch.cli.failures import say
     from personsearch.gallery import migrate as work
-    from personsearch.model.checkpoint import load_searcher
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
@@ -252,12 +254,12 @@ def migrate(
         if not work.abandon(gallery):
             raise InputError(f"no migration is under way in {gallery}")
         return
-    searcher = load_searcher(model, device)
+    searcher = open_searcher(model, Where(parts=parts, device=device))
     report = work.migrate(
         gallery,
         searcher,
         load_frame,
-        calibration=getattr(searcher, "calibration", None),
+        calibration=searcher.calibration,
         leave_out_failed=leave_out_failed,
         progress=console(progress),
     )

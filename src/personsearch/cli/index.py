@@ -15,6 +15,7 @@ from personsearch.cli.options import (
     GalleryOption,
     JsonOption,
     ModelOption,
+    PartsOption,
     ProgressKind,
     ProgressOption,
 )
@@ -72,6 +73,7 @@ def index(
         ),
     ] = None,
     lasting: ForOption = None,
+    parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -91,10 +93,10 @@ def index(
       personsearch index cam2.mp4 --every 500ms --camera cam2 --model model --gallery gallery
       personsearch index rtsp://10.0.0.7/1 --frames seen --for 1h --model model --gallery gallery
     """
+    from personsearch.baselines.open import Where, open_searcher
     from personsearch.indexing.local import index_sources
     from personsearch.indexing.options import IndexOptions
     from personsearch.media.times import time_from as parsed
-    from personsearch.model.checkpoint import load_searcher
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
@@ -108,11 +110,11 @@ def index(
         time_from=parsed(time_from),
         near_duplicates=near_duplicates,
     )
-    address = only_camera(sources)
+    address, place = only_camera(sources), Where(parts=parts, device=device)
     if address is None:
         _only_of_cameras(frames, lasting)
         report = index_sources(
-            sources, gallery, load_searcher(model, device), options, progress=console(progress)
+            sources, gallery, open_searcher(model, place), options, progress=console(progress)
         )
     else:
         from personsearch.indexing.cameras import index_camera
@@ -120,13 +122,11 @@ def index(
 
         watch = _watch(frames, lasting, every, fps, keyframes or all_frames or scene is not None)
         source = opened(address, name=camera)
-        report = index_camera(
-            source, gallery, load_searcher(model, device), watch, progress=console(progress)
-        )
-    following = (
-        f"next: personsearch search --query PHOTO --model {_quoted(model)} --gallery {_quoted(gallery)}"
-    )
-    printer(answer(report, following))
+        report = index_camera(source, gallery, open_searcher(model, place), watch, progress=console(progress))
+    words = f"--model {_quoted(model)} --gallery {_quoted(gallery)}"
+    if parts != Path("baselines"):
+        words += f" --parts {_quoted(parts)}"
+    printer(answer(report, f"next: personsearch search --query PHOTO {words}"))
     _complain(report.failures, gallery)
 
 
@@ -189,5 +189,5 @@ def answer(report: IndexReport, following: str) -> Answer:
     return Answer(record=record, rows=[counts], after=[following])
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: Path | str) -> str:
     return shlex.quote(str(path))

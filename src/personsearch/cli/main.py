@@ -18,11 +18,14 @@ import typer
 
 from personsearch import __version__
 from personsearch.cli import (
+    ablation,
+    baselines,
     dataset,
     demo,
     detect,
     doctor,
     evaluate,
+    export,
     failures,
     forget,
     gallery,
@@ -37,6 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(baselines.app, name="baselines")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
@@ -44,6 +48,8 @@ app.command("index")(index.index)
 app.command("search")(search.search)
 app.add_typer(gallery.app, name="gallery")
 app.command("forget")(forget.forget)
+app.command("export")(export.export)
+app.command("ablation")(ablation.ablation)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

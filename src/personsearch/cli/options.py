@@ -35,7 +35,17 @@ class DatasetName(StrEnum):
 
 
 ModelOption = Annotated[
-    Path, typer.Option("--model", "-m", help="Folder of the model, as `train` wrote it.", show_default=False)
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="DIR|DETECTOR+EMBEDDER",
+        help="Folder of the model, as `train` wrote it, or two parts such as acf+bow.",
+        show_default=False,
+    ),
+]
+PartsOption = Annotated[
+    Path, typer.Option("--parts", help="Folder of the trained parts that DETECTOR+EMBEDDER names.")
 ]
 GalleryOption = Annotated[
     Path, typer.Option("--gallery", "-g", help="Folder of the gallery.", show_default=False)

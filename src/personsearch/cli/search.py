@@ -27,10 +27,13 @@ from personsearch.cli.options import (
     JsonOption,
     ModelOption,
     NullOption,
+    PartsOption,
 )
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
+from personsearch.cli.sources import clock
 
 if TYPE_CHECKING:
+    from personsearch.baselines.open import Where
     from personsearch.cli.query import Wanted
     from personsearch.gallery.searching import Asked
     from personsearch.types import Hit, Picture, SearchResult
@@ -93,6 +96,7 @@ def search(
     purpose: PurposeOption = "",
     approximate: ApproximateOption = False,
     exit_code: ExitCodeOption = False,
+    parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -113,6 +117,7 @@ def search(
       personsearch search -q photo.jpg -m model -g gallery --camera north --since 2026-06-01
       personsearch search -q photo.jpg -m model -g gallery --format paths -0 | xargs -0 cp -t hits/
     """
+    from personsearch.baselines.open import Where
     from personsearch.cli.query import Wanted
     from personsearch.gallery.searching import Asked
     from personsearch.images import load
@@ -122,10 +127,10 @@ def search(
     where = asked_filter(camera, since, until, path, min_height, max_height)
     asked = Asked(k=top_k, per=per.value, min_score=conf, where=where, exact=not approximate)
     picture = load(query, name=str(query))
-    result, named = _find(picture, wanted, asked, gallery, (model, device), None if own else query)
+    named = model, Where(parts=parts, device=device)
+    result, name = _find(picture, wanted, asked, gallery, named, None if own else query)
     note_search(result, query, asked, purpose)
-    if html is not None:
-        _write_page(html, result, picture, named)
+    _write_page(html, result, picture, name)
     printer(answer(result, html, asked))
     raise typer.Exit(int(exit_code and not result.hits))
 
@@ -135,18 +140,18 @@ def _find(
     wanted: Wanted,
     asked: Asked,
     gallery: Path,
-    model: tuple[Path, str],
+    model: tuple[str, Where],
     without: Path | None,
 ) -> tuple[SearchResult, str]:
     """Who is like the person wanted, and the name of the model that says so."""
+    from personsearch.baselines.open import open_searcher
     from personsearch.cli.query import warn_if_small
     from personsearch.gallery.gallery import Gallery
-    from personsearch.model.checkpoint import load_searcher
     from personsearch.types import Query
 
     person = wanted.given(picture)
     with Gallery.open(gallery) as opened:
-        searcher = load_searcher(*model)
+        searcher = open_searcher(*model)
         opened.check_model(searcher.fingerprint)
         if person is None:
             person = wanted.found(picture, searcher.detect(picture))
@@ -188,7 +193,9 @@ def note_search(result: SearchResult, query: Path, asked: Asked, purpose: str) -
         print(f"warning: this search is not in the audit log: {error}", file=sys.stderr)
 
 
-def _write_page(path: Path, result: SearchResult, picture: Picture, model: str) -> None:
+def _write_page(path: Path | None, result: SearchResult, picture: Picture, model: str) -> None:
+    if path is None:
+        return
     from personsearch.files import write_text
     from personsearch.images import load
     from personsearch.report.html import PageOptions, search_page
@@ -239,6 +246,8 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "detection": hit.detection,
         "camera": hit.camera,
         "time": hit.time,
+        "position_s": hit.position,
+        "span": None if hit.span is None else hit.span._asdict(),
     }
 
 
@@ -250,6 +259,7 @@ def hit_row(hit: Hit) -> dict[str, Any]:
         "probability": hit.probability,
         "similarity": hit.similarity,
         "picture": hit.picture,
+        "at": None if hit.position is None else clock(hit.position),
         "when": when,
         "camera": hit.camera,
         "box x,y,w,h": box_text(hit.box),

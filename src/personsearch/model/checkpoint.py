@@ -17,8 +17,10 @@ from safetensors.torch import load_file, save
 
 from personsearch.errors import InputError, UsageError
 from personsearch.files import sha256_of, write_bytes, write_json, write_text
+from personsearch.model.export_folder import is_export
 from personsearch.model.folding import fold_norms
 from personsearch.model.network import PersonSearchNetwork
+from personsearch.model.onnx_searcher import OnnxSearcher, load_onnx_searcher
 from personsearch.model.presets import ModelSettings, build_network
 from personsearch.model.searcher import KINDS, NetworkModel, NetworkSearcher, Precision
 from personsearch.ranking.calibration import Calibration
@@ -127,13 +129,21 @@ def load_network(folder: Path) -> tuple[PersonSearchNetwork, ModelSettings]:
 
 def load_searcher(
     path: Path | str, device: str = "auto", *, precision: Precision = "fp32"
-) -> NetworkSearcher:
-    """The searcher of the model folder (or finished run folder) at ``path``.
+) -> NetworkSearcher | OnnxSearcher:
+    """The searcher of the model folder (or finished run folder, or exported folder) at ``path``.
 
     Raises:
         InputError: there is none, or it is damaged.
-        UsageError: the model in it is a detector or an embedder alone.
+        UsageError: the model in it is a detector or an embedder alone, or an export is asked for
+            another precision than its own.
     """
+    if is_export(Path(path)):
+        if precision != "fp32":
+            raise UsageError(
+                f"{path} is an export, which computes in float32",
+                hint="drop the precision, or give the model",
+            )
+        return load_onnx_searcher(path, device)
     model = load_model(path, device, precision=precision)
     if not isinstance(model, NetworkSearcher):
         raise UsageError(

@@ -7,9 +7,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import MultiScaleRoIAlign, roi_align, roi_pool
+from torchvision.ops import MultiScaleRoIAlign, roi_pool
 
 from personsearch.errors import UsageError
+from personsearch.model.aligning import SAMPLES, align
 from personsearch.model.trunks import MapLayout
 
 PYRAMID = "pyramid"
@@ -84,16 +85,16 @@ class RoiPooling(nn.Module):
     def _grid(self, s: PoolSettings, maps: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
         if s.source == PYRAMID:
             # Made anew for each batch: it remembers the scales of the first picture it sees.
-            align = MultiScaleRoIAlign(list(self.levels), list(s.size), sampling_ratio=2)
+            levels = MultiScaleRoIAlign(list(self.levels), list(s.size), sampling_ratio=SAMPLES)
             finest = maps[self.levels[0]].shape[2:]
             stride = self.layout[self.levels[0]].stride
             padded = (finest[0] * stride, finest[1] * stride)
-            grid: Tensor = align({n: maps[n].float() for n in self.levels}, boxes, [padded] * len(boxes))
+            grid: Tensor = levels({n: maps[n].float() for n in self.levels}, boxes, [padded] * len(boxes))
             return grid
         scale = 1.0 / self.layout[s.source].stride
         source = maps[s.source]
         if s.kind == "pool":
             grid = roi_pool(source.float(), boxes, s.size, scale)
         else:
-            grid = roi_align(source.float(), boxes, s.size, scale, sampling_ratio=2, aligned=True)
+            grid = align(source.float(), boxes, s.size, scale)
         return grid

@@ -98,10 +98,25 @@ class Vgg16Trunk(Trunk):
         return {"trunk": self.convolutions(images)}
 
 
+class HalvingConv2d(nn.Conv2d):
+    """A 3x3 convolution of stride 2 that never computes an output of a single column.
+
+    oneDNN's bfloat16 kernel for AMX leaves parts of such an output unwritten (torch 2.14.1: whatever
+    the memory held before, at times NaN). A column of zeros more is what the padding holds anyway.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, outside, h/2, w/2), rounded up."""
+        if x.shape[3] > 2:
+            return super().forward(x)
+        return super().forward(functional.pad(x, (0, 3 - x.shape[3])))[..., :1]
+
+
 def _normed(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
+    kind = HalvingConv2d if (kernel, stride) == (3, 2) else nn.Conv2d
     return nn.Sequential(
-        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False),
+        kind(inside, outside, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outside),
         nn.ReLU(inplace=True),
     )

@@ -105,7 +105,7 @@ def make_optimizer(network: nn.Module, settings: StageSettings) -> torch.optim.O
     ]
     if settings.optimiser == "sgd":
         return torch.optim.SGD(described, lr=settings.rate, momentum=0.9)
-    return torch.optim.AdamW(described, lr=settings.rate)
+    return torch.optim.AdamW(described, lr=settings.rate, fused=True)
 
 
 def run_stage(

@@ -1,0 +1,1 @@
+"""What people combined before one network did both: classical detectors, descriptors and metrics."""

@@ -1,0 +1,1 @@
+"""The detector of aggregated channel features: channels, pyramid, boosted trees, training, detecting."""
