@@ -14,6 +14,8 @@ VERBS = (
     "dataset make",
     "baselines train",
     "baselines evaluate",
+    "ablation",
+    "export",
     "train",
     "evaluate",
     "detect",

@@ -42,7 +42,7 @@ class GroundTruth:
                 raise DatasetError(
                     f"two pictures are called {scene.name}", hint="names of pictures must differ"
                 )
-            boxes = scene.boxes[~scene.ignore]
+            boxes = scene.boxes[~np.asarray(scene.ignore)]
             self._boxes[scene.name], self._sizes[scene.name] = boxes, scene.size
             digest.update(f"{scene.name}\n{len(boxes)}\n".encode() + boxes.tobytes())
         self.fingerprint = digest.hexdigest()

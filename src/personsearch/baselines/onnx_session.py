@@ -133,7 +133,7 @@ def as_input(pictures: Array, settings: OnnxInput) -> Array:
     >>> as_input(np.array([[[[0, 255, 51]]]], np.uint8), OnnxInput(**words)).ravel().tolist()
     [0.20000000298023224, 1.0, 0.0]
     """
-    values = pictures.astype(np.float32) * np.float32(settings.white / 255)
+    values: Array = pictures.astype(np.float32) * np.float32(settings.white / 255)
     if settings.channels == "bgr":
         values = values[..., ::-1]
     values = (values - np.array(settings.mean, np.float32)) / np.array(settings.std, np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,37 +15,44 @@ from personsearch.cli.options import (
     JsonOption,
     ProgressKind,
     ProgressOption,
+    announcer,
 )
 from personsearch.cli.output import Answer, Printer, chosen
 from personsearch.cli.train import Pretrained
 from personsearch.errors import UsageError
 
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for runs, results and report.")]
+Root = Annotated[Path | None, typer.Option("--root", help="Folder of the data set.", show_default=False)]
+Preset = Annotated[str, typer.Option("--preset", help="Of the training.")]
+Seeds = Annotated[str, typer.Option("--seeds", help="Of the training: 0,1.")]
+Only = Annotated[
+    str | None, typer.Option("--only", help="Some of the variants: softmax,rss.", show_default=False)
+]
+GallerySize = Annotated[int, typer.Option("--gallery-size", min=1, help="Pictures a query is looked for in.")]
+Points = Annotated[int, typer.Option("--points", min=1, help="Test scores on the way.")]
+PretrainedChoice = Annotated[
+    Pretrained, typer.Option("--pretrained", help="Where trunks begin; the paper: imagenet.")
+]
+ReportFrom = Annotated[
+    Path | None,
+    typer.Option(
+        "--report-from", help="Train nothing: make the report of these results.", show_default=False
+    ),
+]
+
 
 def ablation(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for runs, results and report.")],
-    root: Annotated[
-        Path | None, typer.Option("--root", help="Folder of the data set.", show_default=False)
-    ] = None,
+    context: typer.Context,
+    out: Out,
+    root: Root = None,
     dataset: DatasetOption = DatasetName.CUHK_SYSU,
-    preset: Annotated[str, typer.Option("--preset", help="Of the training.")] = "medium",
-    seeds: Annotated[str, typer.Option("--seeds", help="Of the training: 0,1.")] = "0,1",
-    only: Annotated[
-        str | None,
-        typer.Option("--only", help="Some of the variants: softmax,rss.", show_default=False),
-    ] = None,
-    gallery_size: Annotated[
-        int, typer.Option("--gallery-size", min=1, help="Pictures a query is looked for in.")
-    ] = 50,
-    points: Annotated[int, typer.Option("--points", min=1, help="Test scores on the way.")] = 4,
-    pretrained: Annotated[
-        Pretrained, typer.Option("--pretrained", help="Where trunks begin; the paper: imagenet.")
-    ] = Pretrained.NONE,
-    report_from: Annotated[
-        Path | None,
-        typer.Option(
-            "--report-from", help="Train nothing: make the report of these results.", show_default=False
-        ),
-    ] = None,
+    preset: Preset = "medium",
+    seeds: Seeds = "0,1",
+    only: Only = None,
+    gallery_size: GallerySize = 50,
+    points: Points = 4,
+    pretrained: PretrainedChoice = Pretrained.NONE,
+    report_from: ReportFrom = None,
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -66,35 +72,41 @@ def ablation(
       personsearch ablation --root CUHK-SYSU --preset vgg16 --pretrained imagenet --gallery-size 100 -o fig6
       personsearch ablation --report-from docs/ablation/results --out docs/ablation
     """
+    from personsearch.experiments.ablation_report import write_report
+
     printer = Printer(chosen(form, as_json))
-    numbers, names = _seeds(seeds), _names(only)
-    if report_from is None and root is None:
+    results = report_from if report_from is not None else _run(context.params)
+    printer(_answer(write_report(results, out), out))
+
+
+def _run(told: dict[str, Any]) -> Path:
+    """Train and score what is missing; the folder of the raw results."""
+    if told["root"] is None:
         raise UsageError("--root is missing", hint="give --root DATA, or --report-from RESULTS")
+    numbers, names = _seeds(told["seeds"]), _names(told["only"])
 
     from personsearch.datasets.open import open_dataset
     from personsearch.experiments.ablation import RESULTS, AblationSettings, run_ablation
-    from personsearch.experiments.ablation_report import write_report
     from personsearch.progress import console
 
-    def say(line: str) -> None:
-        if progress is not ProgressKind.NONE:
-            print(f"== {line}", file=sys.stderr, flush=True)
-
-    results = report_from
-    if root is not None and results is None:
-        settings = AblationSettings(
-            preset=preset,
-            seeds=numbers,
-            only=names,
-            gallery_size=gallery_size,
-            points=points,
-            pretrained=pretrained.value,
-        )
-        data = open_dataset(dataset, root)
-        run_ablation(data, out, settings, device=device, progress=console(progress), say=say)
-        results = out / RESULTS
-    assert results is not None
-    printer(_answer(write_report(results, out), out))
+    settings = AblationSettings(
+        preset=told["preset"],
+        seeds=numbers,
+        only=names,
+        gallery_size=told["gallery_size"],
+        points=told["points"],
+        pretrained=told["pretrained"].value,
+    )
+    run_ablation(
+        open_dataset(told["dataset"], told["root"]),
+        told["out"],
+        settings,
+        device=told["device"],
+        progress=console(told["progress"]),
+        say=announcer(told["progress"]),
+    )
+    results: Path = told["out"] / RESULTS
+    return results
 
 
 def _seeds(text: str) -> tuple[int, ...]:

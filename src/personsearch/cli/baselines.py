@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from personsearch.cli.options import (
     ProgressOption,
     RootOption,
     SeedOption,
+    announcer,
 )
 from personsearch.cli.output import Printer, chosen
 from personsearch.errors import UsageError
@@ -92,18 +92,15 @@ def train(
       personsearch baselines train --dataset synthetic --root data --out baselines
       personsearch baselines train --dataset prw --root PRW --preset medium --only acf,bow --out parts
     """
+    from personsearch.baselines.open import TRAINED
     from personsearch.cli.baselines_tables import trained_answer
     from personsearch.datasets.open import open_dataset
-    from personsearch.experiments.baseline_training import TRAINED, train_baselines
+    from personsearch.experiments.baseline_training import train_baselines
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
     names = TRAINED if only is None else tuple(part.strip() for part in only.split(",") if part.strip())
     data = open_dataset(dataset, root)
-
-    def say(line: str) -> None:
-        if progress is not ProgressKind.NONE:
-            print(f"== {line}", file=sys.stderr, flush=True)
 
     trained = train_baselines(
         data.scenes("train"),
@@ -114,7 +111,7 @@ def train(
         device=device,
         progress=console(progress),
         source={"dataset": str(dataset.value), "root": str(root.resolve())},
-        say=say,
+        say=announcer(progress),
     )
     words = f"--dataset {dataset.value} --root {root} --parts {out}"
     printer(trained_answer(trained, out, preset, words))

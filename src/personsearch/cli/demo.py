@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ from personsearch.cli.options import (
     ProgressKind,
     ProgressOption,
     SeedOption,
+    announcer,
 )
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
 
@@ -51,15 +51,13 @@ def demo(
     """
     printer = Printer(chosen(form, as_json))
 
-    def say(line: str) -> None:
-        if progress is not ProgressKind.NONE:
-            print(f"== {line}", file=sys.stderr, flush=True)
-
     from personsearch.experiments.demo import DemoSettings, run_demo
     from personsearch.progress import console
 
     settings = DemoSettings(dataset=dataset, training=preset, gallery_size=gallery_size, seed=seed)
-    printer(answer(run_demo(out, settings, device=device, progress=console(progress), say=say)))
+    printer(
+        answer(run_demo(out, settings, device=device, progress=console(progress), say=announcer(progress)))
+    )
 
 
 def answer(result: DemoResult) -> Answer:

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from personsearch.media.sampling import Sampling
     from personsearch.types import Detections, Picture
 
+ConfOption = Annotated[
+    float, typer.Option("--conf", min=0, max=1, help="Leave out detections below this score.")
+]
+EmbedOption = Annotated[bool, typer.Option("--embed", help="Write each person's embedding, too (jsonl).")]
+
 Shot = tuple["Picture", dict[str, Any]]
 """A picture, and what a frame's record says besides."""
 
@@ -57,12 +62,8 @@ def detect(
     scene: SceneOption = None,
     all_frames: AllFramesOption = False,
     lasting: ForOption = None,
-    conf: Annotated[
-        float, typer.Option("--conf", min=0, max=1, help="Leave out detections below this score.")
-    ] = 0.5,
-    embed: Annotated[
-        bool, typer.Option("--embed", help="Write each person's embedding, too (jsonl).")
-    ] = False,
+    conf: ConfOption = 0.5,
+    embed: EmbedOption = False,
     parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
@@ -84,26 +85,17 @@ def detect(
       personsearch detect webcam:0 --every 1s --for 10s --model model
     """
     from personsearch.baselines.open import Where, open_searcher
-    from personsearch.cli.failures import say
-    from personsearch.errors import PartialFailure
-    from personsearch.media.sources import find_sources
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     sampling = chosen_sampling(every, fps, keyframes, scene, all_frames)
     address = only_camera(sources)
     if address is None:
-        found = find_sources(sources, recursive=recursive, follow_links=follow_links)
-        shots = _Files(list(found.files), sampling)
-        shots.relative = not any(Path(source).is_absolute() for source in sources)
-        shots.failed += [f"{failure.path}: {failure.error}" for failure in found.failures]
-        shots.named += len(found.failures)
-        steps, total = iter(shots), None if shots.has_videos else len(found.files)
+        shots = _Files.found(sources, sampling, recursive, follow_links)
+        steps, total = iter(shots), None if shots.has_videos else shots.named
     else:
         shots, total = _Files([], sampling), None
         steps = _camera_shots(address, float(sampling.value) or 1.0, seconds_of(lasting))
-    for line in shots.failed:
-        say(line)
     searcher = open_searcher(model, Where(parts=parts, device=device))
     if progress is ProgressKind.AUTO and sys.stdout.isatty():
         progress = ProgressKind.NONE  # the answers themselves say how far it is; a bar would run into them
@@ -115,11 +107,7 @@ def detect(
         paths = told.paths if video is None else [video] * (bool(told.paths) and video != last)
         last = video if told.paths else last
         printer(replace(told, record={**told.record, **besides}, paths=paths))
-    if shots.failed:
-        raise PartialFailure(
-            f"{len(shots.failed)} of {shots.named} files could not be read, or not whole",
-            hint="the lines above say why; all others were looked at",
-        )
+    shots.complain()
 
 
 class _Files:
@@ -139,6 +127,31 @@ class _Files:
         self.failed: list[str] = []
         self.named, self.relative = len(files), False
         self.has_videos = any(video for _, video in self._files)
+
+    @staticmethod
+    def found(sources: list[str], sampling: Sampling, recursive: bool, follow_links: bool) -> _Files:
+        """What ``sources`` name; what they name and does not exist is said at once."""
+        from personsearch.cli.failures import say
+        from personsearch.media.sources import find_sources
+
+        found = find_sources(sources, recursive=recursive, follow_links=follow_links)
+        shots = _Files(list(found.files), sampling)
+        shots.relative = not any(Path(source).is_absolute() for source in sources)
+        shots.failed += [f"{failure.path}: {failure.error}" for failure in found.failures]
+        shots.named += len(found.failures)
+        for line in shots.failed:
+            say(line)
+        return shots
+
+    def complain(self) -> None:
+        """End with the code of a job that is done in part, if it is."""
+        from personsearch.errors import PartialFailure
+
+        if self.failed:
+            raise PartialFailure(
+                f"{len(self.failed)} of {self.named} files could not be read, or not whole",
+                hint="the lines above say why; all others were looked at",
+            )
 
     def _name(self, file: Path) -> str:
         return os.path.relpath(file) if self.relative else str(file)

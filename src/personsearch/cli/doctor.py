@@ -32,7 +32,13 @@ PACKAGES = (
     "rich",
     "typer",
 )
-EXTRAS = {"heic": "pillow-heif", "video": "av"}
+EXTRAS = {
+    "heic": "pillow-heif",
+    "video": "av",
+    "onnx": "onnxruntime",
+    "timm": "timm",
+    "tensorboard": "tensorboard",
+}
 
 
 def doctor(

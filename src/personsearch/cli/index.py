@@ -37,9 +37,30 @@ from personsearch.cli.sources import (
 
 if TYPE_CHECKING:
     from personsearch.indexing.cameras import Watch
-    from personsearch.types import Failure, IndexReport
+    from personsearch.indexing.options import IndexOptions
+    from personsearch.progress import Progress
+    from personsearch.types import Failure, IndexReport, Searcher
 
 _COUNTS = ("added", "unchanged", "updated", "removed", "moved", "duplicates")
+
+
+RetryOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Try files again that failed and have not changed.")
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option("--camera", help="Name of the camera, instead of what files say.", show_default=False),
+]
+TimeOption = Annotated[
+    str, typer.Option("--time-from", help="exif, mtime or filename:PATTERN such as %Y-%m-%d_%H.")
+]
+NearOption = Annotated[
+    bool, typer.Option("--near-duplicates", help="Store pictures that are others saved anew, too.")
+]
+FramesOption = Annotated[
+    Path | None,
+    typer.Option("--frames", help="Of a camera, the folder its pictures are kept in.", show_default=False),
+]
 
 
 def index(
@@ -48,30 +69,16 @@ def index(
     model: ModelOption,
     recursive: RecursiveOption = True,
     follow_links: FollowOption = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try files again that failed and have not changed.")
-    ] = False,
+    retry_failed: RetryOption = False,
     every: EveryOption = None,
     fps: FpsOption = None,
     keyframes: KeyframesOption = False,
     scene: SceneOption = None,
     all_frames: AllFramesOption = False,
-    camera: Annotated[
-        str | None,
-        typer.Option("--camera", help="Name of the camera, instead of what files say.", show_default=False),
-    ] = None,
-    time_from: Annotated[
-        str, typer.Option("--time-from", help="exif, mtime or filename:PATTERN such as %Y-%m-%d_%H.")
-    ] = "exif",
-    near_duplicates: Annotated[
-        bool, typer.Option("--near-duplicates", help="Store pictures that are others saved anew, too.")
-    ] = False,
-    frames: Annotated[
-        Path | None,
-        typer.Option(
-            "--frames", help="Of a camera, the folder its pictures are kept in.", show_default=False
-        ),
-    ] = None,
+    camera: NameOption = None,
+    time_from: TimeOption = "exif",
+    near_duplicates: NearOption = False,
+    frames: FramesOption = None,
     lasting: ForOption = None,
     parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
@@ -94,40 +101,56 @@ def index(
       personsearch index rtsp://10.0.0.7/1 --frames seen --for 1h --model model --gallery gallery
     """
     from personsearch.baselines.open import Where, open_searcher
-    from personsearch.indexing.local import index_sources
     from personsearch.indexing.options import IndexOptions
     from personsearch.media.times import time_from as parsed
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
-    sampling = chosen_sampling(every, fps, keyframes, scene, all_frames)
     options = IndexOptions(
         recursive=recursive,
         follow_links=follow_links,
         retry_failed=retry_failed,
-        sampling=sampling,
+        sampling=chosen_sampling(every, fps, keyframes, scene, all_frames),
         camera=camera,
         time_from=parsed(time_from),
         near_duplicates=near_duplicates,
     )
-    address, place = only_camera(sources), Where(parts=parts, device=device)
-    if address is None:
+    watch = None
+    if only_camera(sources) is None:
         _only_of_cameras(frames, lasting)
-        report = index_sources(
-            sources, gallery, open_searcher(model, place), options, progress=console(progress)
-        )
     else:
-        from personsearch.indexing.cameras import index_camera
-        from personsearch.media.camera import camera as opened
-
         watch = _watch(frames, lasting, every, fps, keyframes or all_frames or scene is not None)
-        source = opened(address, name=camera)
-        report = index_camera(source, gallery, open_searcher(model, place), watch, progress=console(progress))
+    searcher = open_searcher(model, Where(parts=parts, device=device))
+    report = _indexed(sources, gallery, searcher, options, watch, console(progress))
+    printer(answer(report, _following(model, gallery, parts)))
+    _complain(report.failures, gallery)
+
+
+def _indexed(
+    sources: list[str],
+    gallery: Path,
+    searcher: Searcher,
+    options: IndexOptions,
+    watch: Watch | None,
+    progress: Progress,
+) -> IndexReport:
+    """Index files; or, with ``watch``, the one camera that ``sources`` name."""
+    from personsearch.indexing.cameras import index_camera
+    from personsearch.indexing.local import index_sources
+    from personsearch.media.camera import camera
+
+    if watch is None:
+        return index_sources(sources, gallery, searcher, options, progress=progress)
+    source = camera(sources[0], name=options.camera)
+    return index_camera(source, gallery, searcher, watch, progress=progress)
+
+
+def _following(model: str, gallery: Path, parts: Path) -> str:
+    """What a person does next."""
     words = f"--model {_quoted(model)} --gallery {_quoted(gallery)}"
     if parts != Path("baselines"):
         words += f" --parts {_quoted(parts)}"
-    printer(answer(report, f"next: personsearch search --query PHOTO {words}"))
-    _complain(report.failures, gallery)
+    return f"next: personsearch search --query PHOTO {words}"
 
 
 def _only_of_cameras(frames: Path | None, lasting: str | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +23,16 @@ class ProgressKind(StrEnum):
     BAR = "bar"
     PLAIN = "plain"
     NONE = "none"
+
+
+def announcer(progress: ProgressKind) -> Callable[[str], None]:
+    """Says the stages of a long job on standard error, unless nothing is to be said."""
+
+    def say(line: str) -> None:
+        if progress is not ProgressKind.NONE:
+            print(f"== {line}", file=sys.stderr, flush=True)
+
+    return say
 
 
 class DatasetName(StrEnum):

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class AblationSettings:
     only: tuple[str, ...] = ()
     gallery_size: int = 50
     points: int = 4
-    pretrained: str = "none"
+    pretrained: Literal["none", "imagenet"] = "none"
 
 
 def _with_loss(base: TrainingSettings, identity: Identity, **more: Any) -> TrainingSettings:

@@ -172,7 +172,6 @@ def fig6(runs: Sequence[Run]) -> Array:
 
 def markdown(found: Mapping[str, Any], picture: str) -> str:
     """The report as a page of Markdown; ``picture`` is the file of :func:`fig6`."""
-    small = found["small_queries"]
     lines = [
         "# The initial point and the identity loss",
         "",
@@ -182,20 +181,7 @@ def markdown(found: Mapping[str, Any], picture: str) -> str:
         "",
         "The two losses share no scale: RSS is a softmax over K sampled classes, softmax one over all.",
         "",
-        *_table(
-            ["way to train", "seeds", "mAP", "top-1", "detection recall", "mAP on true boxes"],
-            [
-                [
-                    row["title"],
-                    ", ".join(map(str, row["seeds"])),
-                    _ends(row["mAP"]),
-                    _ends(row["top1"]),
-                    f"{row['recall']:.3f}",
-                    f"{row['annotated_mAP']:.3f}",
-                ]
-                for row in found["variants"]
-            ],
-        ),
+        *_variants_table(found["variants"]),
         "",
         "## Each run",
         "",
@@ -212,23 +198,52 @@ def markdown(found: Mapping[str, Any], picture: str) -> str:
         "Means over the seeds that both have. p: paired randomisation (sign flips) over queries; another "
         "training differs by more than that.",
         "",
-        *_table(
-            ["expected better", "than", "seeds", "mAP", "p", "top-1", "p", "verdict (mAP)"],
-            [
-                [
-                    row["a_title"],
-                    row["b_title"],
-                    ", ".join(map(str, row["seeds"])),
-                    _signed(row["mAP"]),
-                    f"{row['mAP_p']:.3f}",
-                    _signed(row["top1"]),
-                    f"{row['top1_p']:.3f}",
-                    row["verdict"],
-                ]
-                for row in found["pairs"]
-            ],
-        ),
+        *_pairs_table(found["pairs"]),
         "",
+        *_small_people(found),
+    ]
+    return "\n".join(lines)
+
+
+def _variants_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return _table(
+        ["way to train", "seeds", "mAP", "top-1", "detection recall", "mAP on true boxes"],
+        [
+            [
+                row["title"],
+                ", ".join(map(str, row["seeds"])),
+                _ends(row["mAP"]),
+                _ends(row["top1"]),
+                f"{row['recall']:.3f}",
+                f"{row['annotated_mAP']:.3f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _pairs_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return _table(
+        ["expected better", "than", "seeds", "mAP", "p", "top-1", "p", "verdict (mAP)"],
+        [
+            [
+                row["a_title"],
+                row["b_title"],
+                ", ".join(map(str, row["seeds"])),
+                _signed(row["mAP"]),
+                f"{row['mAP_p']:.3f}",
+                _signed(row["top1"]),
+                f"{row['top1_p']:.3f}",
+                row["verdict"],
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _small_people(found: Mapping[str, Any]) -> list[str]:
+    small = found["small_queries"]
+    return [
         "## Small people",
         "",
         f"The low-resolution subset: the {small['n']} queries of the smallest height, at most "
@@ -251,7 +266,6 @@ def markdown(found: Mapping[str, Any], picture: str) -> str:
         ),
         "",
     ]
-    return "\n".join(lines)
 
 
 def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -263,12 +277,14 @@ def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def _ap(of: Sequence[Run]) -> Array:
     """(Q,) average precision of each query, the mean over runs."""
-    return np.mean([run.scores.ap for run in of], axis=0)
+    mean: Array = np.mean([run.scores.ap for run in of], axis=0)
+    return mean
 
 
 def _first(of: Sequence[Run]) -> Array:
     """(Q,) share of the runs whose first answer was right."""
-    return np.mean([run.scores.first_hit == 1 for run in of], axis=0)
+    share: Array = np.mean([run.scores.first_hit == 1 for run in of], axis=0)
+    return share
 
 
 def _mean(values: Array) -> dict[str, float]:

@@ -12,7 +12,7 @@ from personsearch.gallery.folder import is_gallery
 from personsearch.gallery.gallery import Gallery
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.run import Run
-from personsearch.media.sources import find_sources
+from personsearch.media.sources import Found, find_sources
 from personsearch.progress import Progress, silent
 from personsearch.types import IndexReport, Searcher
 
@@ -110,17 +110,21 @@ def index_sources(
             gallery.add_source(root)
         run = closing.enter_context(Run(gallery, searcher, options, found.failures))
         run.mark_missing(found)
-        total = len(found.files) if run.steps_are_files(found) else None
-        try:
-            for _ in progress(run.steps(found.files), "indexing", total=total):
-                pass
-            for _ in run.steps(run.widowed()):
-                pass
-        except BaseException as error:
-            if not isinstance(error, Exception):  # Ctrl-C, or the system asked us to end
-                run.take_finished()
-            raise
+        _take_all(run, found, progress)
     return run.report(time.monotonic() - started)
+
+
+def _take_all(run: Run, found: Found, progress: Progress) -> None:
+    total = len(found.files) if run.steps_are_files(found) else None
+    try:
+        for _ in progress(run.steps(found.files), "indexing", total=total):
+            pass
+        for _ in run.steps(run.widowed()):
+            pass
+    except BaseException as error:
+        if not isinstance(error, Exception):  # Ctrl-C, or the system asked us to end
+            run.take_finished()
+        raise
 
 
 def new_gallery(path: Path, searcher: Searcher) -> Gallery:

@@ -76,7 +76,7 @@ class _Align(torch.autograd.Function):
         return torch.as_tensor(roi_align(source, rows, size, scale, SAMPLES, True))
 
     @staticmethod
-    def backward(context: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
+    def backward(context: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         (rois,) = context.saved_tensors
         grad = grads[0]
         (rows, columns), (batch, channels, height, width) = context.size, context.shape

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
@@ -145,14 +146,21 @@ def passes(parts: str) -> tuple[str, ...]:
     return {"joint": (GALLERY, QUERY), "detector": (GALLERY,), "embedder": (QUERY,)}[parts]
 
 
+_PACKAGES: dict[str, Callable[[], Any]] = {
+    "onnx": lambda: import_module("onnx"),
+    "onnxruntime": lambda: import_module("onnxruntime"),
+    "onnxscript": lambda: import_module("onnxscript"),
+}
+
+
 def needed(package: str) -> Any:
-    """The package of that name, which only exports need.
+    """One of the three packages that only exports need.
 
     Raises:
         UsageError: it is not installed.
     """
     try:
-        return import_module(package)
+        return _PACKAGES[package]()
     except ImportError as error:
         raise UsageError(
             f"ONNX needs the package {package}", hint="pip install 'personsearch[onnx]'"

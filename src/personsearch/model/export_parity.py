@@ -263,7 +263,7 @@ def cosines(a: Array, b: Array) -> Array:
     lengths = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
     product = np.einsum("nd,nd->n", a, b)
     both = lengths[0] * lengths[1]
-    alike = np.divide(product, both, out=np.zeros_like(product), where=both != 0)
+    alike: Array = np.divide(product, both, out=np.zeros_like(product), where=both != 0)
     alike[np.isnan(product)] = np.nan
     alike[(lengths[0] == 0) & (lengths[1] == 0)] = 1.0
     return alike
@@ -278,7 +278,8 @@ def distances(a: Array, b: Array) -> Array:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     longer = np.maximum(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
     apart: Array = np.linalg.norm(a - b, axis=1)
-    return np.divide(apart, longer, out=apart.copy(), where=longer != 0)
+    shares: Array = np.divide(apart, longer, out=apart.copy(), where=longer != 0)
+    return shares
 
 
 def rank_agreement(eager: Array, exported: Array, *, k: int = RANKS, tie: float = 0.0) -> tuple[float, float]:
@@ -313,4 +314,5 @@ def probe_boxes(size: tuple[int, int]) -> Array:
     shares = np.array(
         [[0, 0, 1, 1], [0, 0, 0.3, 0.6], [0.5, 0.3, 1, 1], [0.05, 0.1, 0.15, 0.9], [0.4, 0.25, 0.6, 0.75]]
     )
-    return (shares * np.array([width, height, width, height])).astype(np.float32)
+    boxes: Array = (shares * np.array([width, height, width, height])).astype(np.float32)
+    return boxes

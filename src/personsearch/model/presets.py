@@ -204,14 +204,15 @@ def fine(base: ModelSettings, by: float = 1.25) -> ModelSettings:
         anchor_sizes=tuple(by * size for size in proposals.anchor_sizes),
         min_size=by * proposals.min_size,
     )
-    sides = {
-        "short_side": round(by * base.input.short_side),
-        "long_side": round(by * base.input.long_side),
-    }
+    seen = dataclasses.replace(
+        base.input,
+        short_side=round(by * base.input.short_side),
+        long_side=round(by * base.input.long_side),
+    )
     return dataclasses.replace(
         base,
         network=dataclasses.replace(base.network, proposals=proposals),
-        input=dataclasses.replace(base.input, **sides),
+        input=seen,
     )
 
 
