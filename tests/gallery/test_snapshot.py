@@ -17,6 +17,7 @@ from personsearch.types import Detections, Query
 MODEL = "a" * 64
 SOMEBODY = Query("query.jpg", [1, 2, 3, 4])
 FIELDS = ("detection", "picture", "frame", "box", "score", "time", "vectors", "lengths", "shot")
+FIELDS += ("position", "tracklet")
 
 
 def test_after_every_kind_of_change(
@@ -82,27 +83,27 @@ def test_a_column_that_comes_later(
     with new_gallery() as gallery:
         gallery.add_picture(state(gallery, "a.jpg"), seen([1, 2, 3]))
     old = Table(gallery.path, "people", rows.schema(3))
-    later = pa.schema([*rows.schema(3), pa.field("tracklet", pa.int64())])
+    later = pa.schema([*rows.schema(3), pa.field("mood", pa.int64())])
     table = Table(gallery.path, "people", later)
-    (batch,) = table.batches(["detection", "tracklet"])
-    assert batch.to_pylist() == [{"detection": 1, "tracklet": None}]
+    (batch,) = table.batches(["detection", "mood"])
+    assert batch.to_pylist() == [{"detection": 1, "mood": None}]
     table.upgrade()
     version = table.newest()
     table.upgrade()
     assert table.newest() == version
     (row,) = [row for batch in table.batches(later.names) for row in batch.to_pylist()]
-    table.add(pa.Table.from_pylist([{**row, "detection": 2, "tracklet": 7}], schema=later))
+    table.add(pa.Table.from_pylist([{**row, "detection": 2, "mood": 7}], schema=later))
     old.newest()
-    old.add(pa.Table.from_pylist([{**row, "detection": 3}], schema=later).drop_columns(["tracklet"]))
+    old.add(pa.Table.from_pylist([{**row, "detection": 3}], schema=later).drop_columns(["mood"]))
     table.newest()
-    found = [pair for batch in table.batches(["detection", "tracklet"]) for pair in batch.to_pylist()]
+    found = [pair for batch in table.batches(["detection", "mood"]) for pair in batch.to_pylist()]
     assert found == [
-        {"detection": 1, "tracklet": None},
-        {"detection": 2, "tracklet": 7},
-        {"detection": 3, "tracklet": None},
+        {"detection": 1, "mood": None},
+        {"detection": 2, "mood": 7},
+        {"detection": 3, "mood": None},
     ]
     table.rewrite()
-    assert [pair for batch in table.batches(["detection", "tracklet"]) for pair in batch.to_pylist()] == found
+    assert [pair for batch in table.batches(["detection", "mood"]) for pair in batch.to_pylist()] == found
     needed = Table(gallery.path, "people", pa.schema([*later, pa.field("must", pa.int64(), nullable=False)]))
     with pytest.raises(PersonSearchError, match="has no column must"):
         needed.upgrade()

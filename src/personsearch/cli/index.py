@@ -115,11 +115,10 @@ def index(
         time_from=parsed(time_from),
         near_duplicates=near_duplicates,
     )
-    watch = None
-    if only_camera(sources) is None:
+    by_content = keyframes or all_frames or scene is not None
+    watch = _watch(frames, lasting, every, fps, by_content) if only_camera(sources) else None
+    if watch is None:
         _only_of_cameras(frames, lasting)
-    else:
-        watch = _watch(frames, lasting, every, fps, keyframes or all_frames or scene is not None)
     searcher = open_searcher(model, Where(parts=parts, device=device))
     report = _indexed(sources, gallery, searcher, options, watch, console(progress))
     printer(answer(report, _following(model, gallery, parts)))

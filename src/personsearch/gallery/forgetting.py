@@ -62,10 +62,15 @@ def whom_to_forget(
         shots.setdefault((row["picture"], row["frame"]), []).append(row["box_xyxy"])
     contents = _contents(store, {picture for picture, _ in shots})
     boxes = [
-        Box(sha256=sha256, box=(box[0], box[1], box[2], box[3]), frame=frame, receipt="")
-        for (picture, frame), several in shots.items()
-        for sha256 in contents[picture]
-        for box in several
+        Box(
+            sha256=sha256,
+            box=tuple(row["box_xyxy"]),
+            receipt="",
+            frame=row["frame"],
+            position=row["position"],
+        )
+        for row in named
+        for sha256 in contents[row["picture"]]
     ]
     examples = [
         Example(
@@ -88,8 +93,7 @@ def whom_to_forget(
 def _named(store: Store, wanted: Sequence[int], column: str = "detection") -> list[dict[str, Any]]:
     """The rows of the people whose ``column`` is one of these numbers, in pictures that the ledger knows."""
     known = set(store.ledger.known().tolist())
-    columns = ["detection", "picture", "box_xyxy", "vector", "frame"]
-    columns += [name for name in ("tracklet",) if name in store.people.schema.names]
+    columns = ["detection", "picture", "box_xyxy", "vector", "frame", "position", "tracklet"]
     return [
         row
         for batch in store.people.rows_of(column, wanted, columns)

@@ -159,9 +159,11 @@ class Gallery(ReadableGallery):
             if not np.isfinite(getattr(seen, name)).all():
                 raise ValueError(f"{name} of the detections are not finite")
 
-    def keeps_out(self, sha256: str, seen: Detections, frame: int | None = None) -> Array:
+    def keeps_out(
+        self, sha256: str, seen: Detections, frame: int | None = None, position: float | None = None
+    ) -> Array:
         """(n,) bool: who among ``seen`` in a picture of this content was forgotten and must not be added."""
-        return self._kept_out.keeps_out(sha256, seen, frame, self.fingerprint, self.similarity)
+        return self._kept_out.keeps_out(sha256, seen, frame, self.fingerprint, self.similarity, position)
 
     def add_picture(
         self,

@@ -28,6 +28,9 @@ FORMAT = 1
 OVERLAP = 0.5
 """From this IoU on, a box in a picture is that of the person who was forgotten there."""
 
+REACH = 2.0
+"""Seconds from a frame in which a person was forgotten to others that may show the person, too."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
@@ -37,13 +40,15 @@ class Box:
         sha256: of the picture's (or video's) content.
         box: x1 y1 x2 y2 in pixels of the upright picture.
         receipt: of the request.
-        frame: of a video.
+        frame: of a video, its time stamp.
+        position: of that frame, seconds since the first one.
     """
 
     sha256: str
     box: tuple[float, float, float, float]
     receipt: str
     frame: int | None = None
+    position: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +84,24 @@ class Suppression:
     examples: tuple[Example, ...] = ()
 
     def keeps_out(
-        self, sha256: str, seen: Detections, frame: int | None, fingerprint: str, kind: Similarity
+        self,
+        sha256: str,
+        seen: Detections,
+        frame: int | None,
+        fingerprint: str,
+        kind: Similarity,
+        position: float | None = None,
     ) -> Array:
-        """(n,) bool: who among ``seen`` in the picture with this content is kept out."""
+        """(n,) bool: who among ``seen`` in the picture with this content is kept out.
+
+        In a frame of a video at ``position`` it is also whoever is where a person must be who was
+        forgotten shortly before and after: other frames may be looked at now than then.
+        """
         out = np.zeros(len(seen), bool)
-        mine = [item.box for item in self.boxes if item.sha256 == sha256 and item.frame in (None, frame)]
+        here = [item for item in self.boxes if item.sha256 == sha256]
+        mine = [item.box for item in here if item.frame in (None, frame)]
+        if position is not None:
+            mine += _between([item for item in here if item.position is not None], position)
         if mine and len(seen):
             out |= overlapping(seen.boxes, np.array(mine, np.float32))
         alike = [item for item in self.examples if item.fingerprint == fingerprint]
@@ -114,6 +132,26 @@ class Suppression:
         write_json(gallery / FILE, value)
 
 
+def _between(boxes: list[Box], position: float) -> list[tuple[float, ...]]:
+    """Boxes at a moment of a video from those just before and after it, and evenly moved between them."""
+    found: list[tuple[float, ...]] = []
+    for receipt in sorted({item.receipt for item in boxes}):
+        near = [(item.position or 0.0, item.box) for item in boxes if item.receipt == receipt]
+        near = [(when, box) for when, box in near if abs(when - position) <= REACH]
+        before = max((when for when, _ in near if when <= position), default=None)
+        after = min((when for when, _ in near if when >= position), default=None)
+        ends = [[box for when, box in near if when == end] for end in (before, after)]
+        found += ends[0] + ends[1]
+        if before is not None and after is not None and before < after:
+            share = (position - before) / (after - before)
+            found += [
+                tuple(x + share * (y - x) for x, y in zip(a, b, strict=True))
+                for a in ends[0]
+                for b in ends[1]
+            ]
+    return found
+
+
 def overlapping(boxes: Array, others: Array) -> Array:
     """(n,) bool: which of ``boxes`` (n, 4) are one person with one of ``others`` (m, 4)."""
     same: Array = (iou(boxes, others) >= OVERLAP).any(axis=1)
@@ -142,7 +180,13 @@ def to_json(kept: Suppression) -> dict[str, Any]:
     """Boxes and examples as JSON; vectors as base64 of float32, little-endian."""
     return {
         "boxes": [
-            {"sha256": b.sha256, "box_xyxy": list(b.box), "frame": b.frame, "receipt": b.receipt}
+            {
+                "sha256": b.sha256,
+                "box_xyxy": list(b.box),
+                "frame": b.frame,
+                "position_s": b.position,
+                "receipt": b.receipt,
+            }
             for b in kept.boxes
         ],
         "examples": [
@@ -164,9 +208,15 @@ def from_json(value: dict[str, Any], path: Path) -> Suppression:
         for item in value["boxes"]:
             x1, y1, x2, y2 = (float(side) for side in item["box_xyxy"])
             frame = None if item["frame"] is None else int(item["frame"])
-            boxes.append(
-                Box(sha256=item["sha256"], box=(x1, y1, x2, y2), frame=frame, receipt=item["receipt"])
+            when = item.get("position_s")
+            box = Box(
+                sha256=item["sha256"],
+                box=(x1, y1, x2, y2),
+                receipt=item["receipt"],
+                frame=frame,
+                position=None if when is None else float(when),
             )
+            boxes.append(box)
         examples = []
         for item in value["examples"]:
             vector = np.frombuffer(base64.b64decode(item["vector"], validate=True), "<f4")

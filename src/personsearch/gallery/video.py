@@ -115,9 +115,9 @@ class VideoRows:
         batches = self._gallery._people_table.batches(["tracklet"], f"picture = {int(self._picture)}")
         return max((int(np.max(b.column("tracklet").to_numpy())) + 1 for b in batches if len(b)), default=0)
 
-    def keeps_out(self, pts: int, seen: Detections) -> Array:
-        """(n,) bool: who among ``seen`` in the frame with this time stamp was forgotten."""
-        return self._gallery.keeps_out(self._file.sha256, seen, pts)
+    def keeps_out(self, pts: int, position: float, seen: Detections) -> Array:
+        """(n,) bool: who among ``seen`` in the frame with this time stamp and position was forgotten."""
+        return self._gallery.keeps_out(self._file.sha256, seen, pts, position)
 
     def add(self, moment: Moment, seen: Detections, tracklets: Array) -> None:
         """Store who was ``seen`` in a frame, and the (n,) tracklets they belong to.
@@ -128,7 +128,7 @@ class VideoRows:
             ValueError: as :meth:`Gallery.check`.
         """
         self._gallery.check(seen)
-        out = self.keeps_out(moment.pts, seen)
+        out = self.keeps_out(moment.pts, moment.position, seen)
         if out.any():
             seen, tracklets = seen.take(~out), tracklets[~out]
         known = Circumstances(

@@ -74,7 +74,7 @@ def index_video(
             except Exception as error:  # whatever a model does must not cost the other files
                 raise ModelFailure from error
             # Before they are tracked: a later run, which finds only who was stored, then goes on alike.
-            seen = seen.take(~rows.keeps_out(frame.pts, seen))
+            seen = seen.take(~rows.keeps_out(frame.pts, frame.position, seen))
             numbers = tracker.update(frame.position, seen)
             moment = Moment(
                 pts=frame.pts,
