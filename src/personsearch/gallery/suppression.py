@@ -82,7 +82,7 @@ class Suppression:
         self, sha256: str, seen: Detections, frame: int | None, fingerprint: str, kind: Similarity
     ) -> Array:
         """(n,) bool: who among ``seen`` in the picture with this content is kept out."""
-        out = np.zeros(len(seen), bool)
+        out: Array = np.zeros(len(seen), bool)
         mine = [item.box for item in self.boxes if item.sha256 == sha256 and item.frame in (None, frame)]
         if mine and len(seen):
             out |= overlapping(seen.boxes, np.array(mine, np.float32))
@@ -90,7 +90,8 @@ class Suppression:
         if alike and len(seen):
             vectors = np.array([item.vector for item in alike], np.float32)
             bars = np.array([item.min_similarity for item in alike], np.float32)
-            out |= (similarities(vectors, seen.embeddings, kind) >= bars[:, None]).any(axis=0)
+            near = similarities(vectors, seen.embeddings, kind) >= bars[:, None]
+            out |= np.any(near, axis=0)
         return out
 
     def including(self, boxes: Iterable[Box], examples: Iterable[Example]) -> Suppression:
@@ -116,8 +117,7 @@ class Suppression:
 
 def overlapping(boxes: Array, others: Array) -> Array:
     """(n,) bool: which of ``boxes`` (n, 4) are one person with one of ``others`` (m, 4)."""
-    same: Array = (iou(boxes, others) >= OVERLAP).any(axis=1)
-    return same
+    return np.asarray((iou(boxes, others) >= OVERLAP).any(axis=1))
 
 
 def read_suppression(gallery: Path) -> Suppression:
