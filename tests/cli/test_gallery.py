@@ -127,10 +127,10 @@ def test_forget_by_number(command, gallery: Path, photos: Path) -> None:
 
 
 def test_forget_by_picture(command, gallery: Path, photos: Path) -> None:
-    base = ("forget", "-g", gallery, "-q", photos / "a.png", "-m", "m", "--min-similarity", "0.99")
+    base = ("forget", "-g", gallery, "-q", photos / "a.png", "-m", "m", "--min-similarity=-0.01")
     shown = record(command(*base))
     assert sorted(Path(person["picture"]).name for person in shown["people"]) == ["a.png", "b.png"]
-    receipt = record(command(*base, "--yes", "--keep-example", "0.99"))
+    receipt = record(command(*base, "--yes", "--keep-example=-0.01"))
     assert (receipt["deleted"]["people"], receipt["kept_out"], receipt["examples"]) == (2, 2, 2)
     assert found(command, gallery, photos / "a.png", "--own") == ["b.png", "c.png"]
     pixels = np.array(Image.open(photos / "a.png"))

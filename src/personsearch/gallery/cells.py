@@ -13,6 +13,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ class Cells:
 
     def write(self, gallery: Path) -> None:
         """Write ``cells.npz``, all or nothing."""
-        arrays = {
+        arrays: dict[str, Any] = {
             "format": np.array(FORMAT),
             "centres": self.centres,
             "kind": np.array(self.kind),

@@ -17,6 +17,7 @@ from personsearch.errors import UsageError
 from personsearch.files import write_atomically
 from personsearch.gallery.description import read_description
 from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.ledger import Entry
 from personsearch.gallery.people import schema
 from personsearch.gallery.tables import Table
 
@@ -83,7 +84,7 @@ def _schema(dim: int) -> pa.Schema:
 
 def _rows(gallery: Gallery, table: Table, dim: int) -> Iterator[pa.RecordBatch]:
     """Batches of everybody who is searched, with paths and contents instead of numbers of pictures."""
-    entries = {}
+    entries: dict[int, Entry] = {}
     for entry in gallery.entries():
         if entry.state == "done" and entry.picture is not None:
             entries.setdefault(entry.picture, gallery.entries_of(entry)[0])

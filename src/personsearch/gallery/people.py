@@ -148,8 +148,7 @@ class People:
     matrix: Matrix
     room: Array
 
-    COLUMNS = ("detection", "picture", "box_xyxy", "score", "vector", "camera", "time", "frame")
-    COLUMNS += ("position", "tracklet")
+    COLUMNS = (*NUMBERS, "box_xyxy", "vector", "camera")
 
     def __len__(self) -> int:
         return len(self.detection)
@@ -295,7 +294,7 @@ def _read(
             column = batch.column(name)
             known = column if unknown is None else column.fill_null(unknown)
             parts[name].append(known.to_numpy(zero_copy_only=False).astype(kind, copy=False))
-    empty = {name: np.empty(0, kind) for name, (kind, _) in NUMBERS.items()}
+    empty: dict[str, Array] = {name: np.empty(0, kind) for name, (kind, _) in NUMBERS.items()}
     empty |= {"box": np.empty((0, 4), np.float32), "camera": np.empty(0, np.int32)}
     columns: dict[str, Any] = {name: np.concatenate([empty[name], *some]) for name, some in parts.items()}
     return {**columns, "cameras": tuple(codes)}, n

@@ -189,7 +189,8 @@ class ReadableGallery:
         self.check_model(fingerprint)
         query = checked(np.asarray(embedding, np.float32)[None], self.dim)
         self._newest()
-        known, found = self._ledger.known(), []
+        known = self._ledger.known()
+        found: list[tuple[int, float]] = []
         for batch in self._people_table.batches(["detection", "picture", "vector"]):
             vectors = rows.unfixed(batch.column("vector"), self.dim)
             values = similarities(query, vectors, self.similarity)[0]

@@ -192,7 +192,7 @@ def _renumber(store: Store, pictures: Array, gone: Array) -> None:
         for entry in store.ledger.entries_of(picture)
     ]
     for entry in store.ledger:  # files that are one of these pictures saved anew
-        like = getattr(entry, "like", None)
+        like: Any = getattr(entry, "like", None)
         if like in counts:
             other: dict[str, Any] = {"like": first + int(np.searchsorted(pictures, like))}
             entries.append(replace(entry, **other))

@@ -162,7 +162,7 @@ def _kept_promises(people: Table, table: Table, ledger: Ledger) -> list[str]:
         for entry in ledger
         if entry.picture is not None
         and there.get(entry.picture, 0) != entry.people
-        and not (entry.state == "partial" and there.get(entry.picture, 0) > entry.people)
+        and not (str(entry.state) == "partial" and there.get(entry.picture, 0) > entry.people)
     ]
     if not broken:
         return []

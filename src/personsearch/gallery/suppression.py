@@ -97,9 +97,9 @@ class Suppression:
         In a frame of a video at ``position`` it is also whoever is where a person must be who was
         forgotten shortly before and after: other frames may be looked at now than then.
         """
-        out = np.zeros(len(seen), bool)
+        out: Array = np.zeros(len(seen), bool)
         here = [item for item in self.boxes if item.sha256 == sha256]
-        mine = [item.box for item in here if item.frame in (None, frame)]
+        mine: list[tuple[float, ...]] = [item.box for item in here if item.frame in (None, frame)]
         if position is not None:
             mine += _between([item for item in here if item.position is not None], position)
         if mine and len(seen):
@@ -108,7 +108,8 @@ class Suppression:
         if alike and len(seen):
             vectors = np.array([item.vector for item in alike], np.float32)
             bars = np.array([item.min_similarity for item in alike], np.float32)
-            out |= (similarities(vectors, seen.embeddings, kind) >= bars[:, None]).any(axis=0)
+            near = similarities(vectors, seen.embeddings, kind) >= bars[:, None]
+            out |= np.any(near, axis=0)
         return out
 
     def including(self, boxes: Iterable[Box], examples: Iterable[Example]) -> Suppression:
@@ -154,8 +155,7 @@ def _between(boxes: list[Box], position: float) -> list[tuple[float, ...]]:
 
 def overlapping(boxes: Array, others: Array) -> Array:
     """(n,) bool: which of ``boxes`` (n, 4) are one person with one of ``others`` (m, 4)."""
-    same: Array = (iou(boxes, others) >= OVERLAP).any(axis=1)
-    return same
+    return np.asarray((iou(boxes, others) >= OVERLAP).any(axis=1))
 
 
 def read_suppression(gallery: Path) -> Suppression:

@@ -250,7 +250,7 @@ def _check_people(people: _Columns, ledger: Ledger, about: Description, found: _
     promised = {entry.picture: entry.people for entry in ledger if entry.picture is not None}
     pictures, counts = np.unique(people.picture, return_counts=True)
     there = dict(zip(pictures.tolist(), counts.tolist(), strict=True))
-    growing = {entry.picture for entry in ledger if entry.state == "partial"}  # a video half looked at
+    growing = {entry.picture for entry in ledger if str(entry.state) == "partial"}  # a video half looked at
     wrong = [
         picture
         for picture, number in promised.items()

@@ -189,7 +189,8 @@ def likeness(one: Array, other: Array) -> Array:
     def unit(rows: Array) -> Array:
         rows = np.asarray(rows, np.float64)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+        scaled: Array = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+        return scaled
 
     products: Array = np.clip(unit(one) @ unit(other).T, 0.0, 1.0)
     return products
