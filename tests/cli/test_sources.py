@@ -100,3 +100,26 @@ def test_a_camera(command, searcher, tmp_path: Path, photos: Path, monkeypatch: 
     seen = answers(command("detect", "rtsp://h/1", "--model", "m", "--for", "200ms", "--every", "50ms"))
     assert seen[0]["picture"] == "yard"
     assert seen[0]["people"]
+
+
+def test_a_search_says_where_in_the_film_and_shows_it(
+    command, searcher, walk: Path, photos: Path, tmp_path: Path
+) -> None:
+    words = ("--gallery", tmp_path / "g", "--model", "m")
+    assert command("index", walk, photos, *words, "--progress", "none").code == 0
+    base = ("search", "-q", photos / "a.png", *words, "--largest", "--conf", "0")
+    page = tmp_path / "hits.html"
+    ended = command(*base, "--json", "--html", page)
+    assert ended.code == 0, ended.err
+    (result,) = answers(ended)
+    (hit,) = [hit for hit in result["hits"] if hit["picture"] == str(walk)]
+    assert hit["position_s"] in (0.0, 1.0, 2.0)
+    assert hit["span"] == {"first": 0.0, "last": 2.0, "frames": 3}
+    assert all(h["position_s"] is h["span"] is None for h in result["hits"] if h["picture"] != str(walk))
+    assert "cannot be shown" not in page.read_text()
+    assert f"walk.mkv@00:00:0{int(hit['position_s'])}.000" in page.read_text()
+    table = command(*base, "--format", "table").out
+    assert f"00:00:0{int(hit['position_s'])}.000" in table
+    walk.write_bytes(b"gone bad")
+    assert command(*base, "--json", "--html", page).code == 0
+    assert "cannot be shown" in page.read_text()

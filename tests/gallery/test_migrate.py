@@ -39,7 +39,7 @@ class Other:
         return np.array([[picture.pixels[0, 0, 0], box[0]] for box in boxes], np.float32)
 
 
-def load(file: Path, frame: int | None) -> Picture:
+def load(file: Path, frame: int | None, position: float | None = None) -> Picture:
     """A picture whose only pixel is the file's first byte (and the frame)."""
     pixels = np.full((1, 1, 3), file.read_bytes()[0] + (frame or 0), np.uint8)
     return Picture(pixels, file.name, file)

@@ -24,7 +24,6 @@ from personsearch.errors import InputError, PartialFailure, UsageError
 if TYPE_CHECKING:
     from personsearch.gallery.migrate import MigrationReport
     from personsearch.gallery.verify import VerifyReport
-    from personsearch.types import Picture
 
 app = typer.Typer(
     rich_markup_mode=None, help="Show, check, prune, migrate and export galleries.", add_completion=False
@@ -245,6 +244,7 @@ def migrate(
     from personsearch.baselines.open import Where, open_searcher
     from personsearch.cli.failures import say
     from personsearch.gallery import migrate as work
+    from personsearch.media.stills import Stills
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
@@ -255,14 +255,15 @@ def migrate(
             raise InputError(f"no migration is under way in {gallery}")
         return
     searcher = open_searcher(model, Where(parts=parts, device=device))
-    report = work.migrate(
-        gallery,
-        searcher,
-        load_frame,
-        calibration=searcher.calibration,
-        leave_out_failed=leave_out_failed,
-        progress=console(progress),
-    )
+    with Stills() as load:
+        report = work.migrate(
+            gallery,
+            searcher,
+            load,
+            calibration=searcher.calibration,
+            leave_out_failed=leave_out_failed,
+            progress=console(progress),
+        )
     printer(migration_answer(report))
     for failure in report.failures:
         named = failure.error.startswith(failure.path)
@@ -273,18 +274,6 @@ def migrate(
             + ("they are left out" if report.finished else "the old model still answers"),
             hint="index the folder again" if report.finished else "mend them, or add --leave-out-failed",
         )
-
-
-def load_frame(file: Path, frame: int | None) -> Picture:
-    """The picture in a file; frames of videos cannot be taken out of them here."""
-    from personsearch.images import load
-
-    if frame is not None:
-        raise InputError(
-            f"{file} is a video, whose people cannot be described anew",
-            hint="index the video into a new gallery",
-        )
-    return load(file)
 
 
 def migration_answer(report: MigrationReport) -> Answer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -197,10 +199,40 @@ def _write_page(path: Path | None, result: SearchResult, picture: Picture, model
     if path is None:
         return
     from personsearch.files import write_text
-    from personsearch.images import load
     from personsearch.report.html import PageOptions, search_page
 
-    write_text(path, search_page(result, picture, load, PageOptions(model=model)))
+    frames: dict[str, tuple[Path, float]] = {}
+    hits = []
+    for hit in result.hits:
+        name = hit.picture if hit.position is None else f"{hit.picture}@{clock(hit.position)}"
+        if hit.position is not None:
+            frames[name] = Path(hit.picture), hit.position
+        hits.append(replace(hit, picture=name))
+    result = replace(result, hits=tuple(hits))
+    write_text(path, search_page(result, picture, _loader(frames), PageOptions(model=model)))
+
+
+def _loader(frames: dict[str, tuple[Path, float]]) -> Callable[[str], Picture]:
+    """Loads pictures by their paths, and by name these frames of videos: each video is decoded once."""
+    from personsearch.errors import InputError
+    from personsearch.images import decode, encode_jpeg, load
+    from personsearch.media.stills import Stills
+
+    kept: dict[str, bytes | InputError] = {}  # small, however many hits there are
+    with Stills() as stills:
+        for name, (file, position) in sorted(frames.items(), key=lambda item: item[1]):
+            try:
+                kept[name] = encode_jpeg(stills(file, position=position).pixels)
+            except InputError as error:
+                kept[name] = error
+
+    def shown(name: str) -> Picture:
+        found = kept.get(name)
+        if isinstance(found, InputError):
+            raise found
+        return load(name) if found is None else decode(found, name)
+
+    return shown
 
 
 def answer(result: SearchResult, html: Path | None = None, asked: Asked | None = None) -> Answer:

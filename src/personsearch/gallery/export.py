@@ -22,7 +22,21 @@ from personsearch.gallery.people import schema
 from personsearch.gallery.tables import Table
 
 FORMS = (".parquet", ".csv", ".jsonl")
-COLUMNS = ("detection", "picture", "x1", "y1", "x2", "y2", "score", "camera", "time", "frame", "sha256")
+COLUMNS = (
+    "detection",
+    "picture",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+    "score",
+    "camera",
+    "time",
+    "frame",
+    "position_s",
+    "tracklet",
+    "sha256",
+)
 """Columns of CSV and JSON lines (and, but for ``box_xyxy`` and ``vector``, of Parquet)."""
 
 
@@ -77,6 +91,8 @@ def _schema(dim: int) -> pa.Schema:
         pa.field("camera", pa.string()),
         pa.field("time", pa.float64()),
         pa.field("frame", pa.int64()),
+        pa.field("position_s", pa.float64()),
+        pa.field("tracklet", pa.int64()),
         pa.field("sha256", pa.string()),
     ]
     return pa.schema([*fields, *([pa.field("vector", pa.list_(pa.float32(), dim))] if dim else [])])
@@ -96,6 +112,8 @@ def _rows(gallery: Gallery, table: Table, dim: int) -> Iterator[pa.RecordBatch]:
         "camera",
         "time",
         "frame",
+        "position",
+        "tracklet",
         *(["vector"] if dim else []),
     ]
     known = np.array(sorted(entries), np.int64)
@@ -103,6 +121,7 @@ def _rows(gallery: Gallery, table: Table, dim: int) -> Iterator[pa.RecordBatch]:
         batch = batch.filter(pa.array(np.isin(batch.column("picture").to_numpy(), known)))
         of = [entries[picture] for picture in batch.column("picture").to_pylist()]
         columns = {name: batch.column(name) for name in names}
+        columns["position_s"] = columns.pop("position")
         columns["picture"] = pa.array([str(gallery.file(entry.place)) for entry in of], pa.string())
         columns["sha256"] = pa.array([entry.sha256 for entry in of], pa.string())
         kind = _schema(dim)

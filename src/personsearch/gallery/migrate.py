@@ -29,8 +29,8 @@ from personsearch.progress import Progress, silent
 from personsearch.ranking.calibration import Calibration
 from personsearch.types import Array, Embedder, Failure, Picture
 
-Loader = Callable[[Path, int | None], Picture]
-"""Decodes a file (or one frame of it)."""
+Loader = Callable[[Path, int | None, float | None], Picture]
+"""Decodes a file; of a video the frame with this time stamp, so many seconds after the first."""
 
 AT_A_TIME = 256
 """Pictures whose people are read at once."""
@@ -257,10 +257,11 @@ class _Run:
         if len(known):
             file = self._file(entry)
             boxes = rows.unfixed(known.column("box_xyxy").combine_chunks(), 4)
-            frames = known.column("frame").to_pylist()
-            for frame in sorted(set(frames), key=lambda frame: (frame is not None, frame or 0)):
-                mine = np.array([i for i, other in enumerate(frames) if other == frame])
-                vectors[mine] = self._embedded(self.load(file, frame), boxes[mine])
+            names = ("frame", "position")
+            frames = list(zip(*(known.column(name).to_pylist() for name in names), strict=True))
+            for frame, position in sorted(set(frames), key=lambda shown: (shown[1] or 0.0, shown[0] or 0)):
+                mine = np.array([i for i, other in enumerate(frames) if other == (frame, position)])
+                vectors[mine] = self._embedded(self.load(file, frame, position), boxes[mine])
         schema = rows.schema(self.side.dim)
         fresh = {
             "vector": rows.fixed(vectors),

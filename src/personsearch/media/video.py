@@ -95,6 +95,7 @@ class Video:
         self._damaged = 0
         self._broken_off: str | None = None
         self._clock = _Clock(self._stream)
+        self._forward: Iterator[Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -146,6 +147,20 @@ class Video:
                 f"{self._limits.pixels / 1e6:g} million pixels are not decoded",
             )
         self._note_early_end(all_frames=sampling.kind != "keyframes")
+
+    def find(self, pts: int | None, position: float | None = None) -> Frame | None:
+        """The next frame with this time stamp and position, as far as given; None if no later one has.
+
+        The search goes forward only, from the frame that was found before, so that finding many costs
+        one decoding. Not to be mixed with :meth:`frames`.
+        """
+        if self._forward is None:
+            self._forward = self._decoded()
+        for frame in self._forward:
+            here = self._clock.position(frame)
+            if pts in (None, self._clock.pts) and position in (None, float(here)):
+                return self._frame(frame, here)
+        return None
 
     def _decoded(self) -> Iterator[Any]:
         """Every whole frame, as FFmpeg has it, in the order of presentation."""
