@@ -16,7 +16,27 @@ from personsearch.training.presets import PRESETS, deep, idnet, preset
 from personsearch.training.train import train
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", ["oim", "seqnet"])
+def test_without_stage_1_there_is_a_detector_but_no_embedder(name: str) -> None:
+    assert preset(f"deep-{name}").model.network.parts == "detector"
+    with pytest.raises(UsageError, match="without stage 1"):
+        preset(f"idnet-{name}")
+
+
+def test_published_schedules() -> None:
+    """OIM: 1e-3 for 40,000 of 50,000 steps of two. SeqNet: 3e-3 for 16 of 20 passes by fives, warmed up."""
+    first, second = preset("oim").joint, preset("seqnet").joint
+    assert (first.batch, first.rate_at(39_999), first.steps) == (2, 1e-3, 50_000)
+    assert first.rate_at(40_000) == pytest.approx(1e-4)
+    epoch = round(11_206 / 5 + 0.4)
+    assert (second.batch, second.steps, second.clip) == (5, 20 * epoch, 10.0)
+    assert second.rate_at(epoch) == second.rate_at(16 * epoch - 1) == 3e-3
+    assert second.rate_at(0) == pytest.approx(3e-3 / epoch)
+    assert second.rate_at(16 * epoch) == pytest.approx(3e-4)
+    assert preset("resnet50").model.network.losses.identity == "rss"
+
+
+@pytest.mark.parametrize("name", [n for n in PRESETS if preset(n).initial.steps])
 def test_each_preset_has_its_detector_and_its_embedder(name: str) -> None:
     joint, finds, tells = preset(name), preset(f"deep-{name}"), preset(f"idnet-{name}")
     for part in (finds, tells):

@@ -93,7 +93,7 @@ def test_every_preset_can_be_meant(name: str) -> None:
             assert width <= settings.crops.stored[1]
     low, high = settings.augment.scale
     assert 0 < low <= high
-    assert settings.model.network.losses.identity == "rss"
+    assert settings.model.network.losses.identity == ("oim" if name in ("oim", "seqnet") else "rss")
 
 
 def test_an_unknown_preset() -> None:

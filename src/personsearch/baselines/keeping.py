@@ -42,7 +42,7 @@ def keep_best(boxes: Array, scores: Array, size: tuple[int, int], rules: KeepRul
 
     >>> boxes = np.array([[0, 0, 10, 20], [1, 0, 11, 20], [30, 0, 99, 20.0]])
     >>> kept = keep_best(boxes, np.array([0.6, 0.9, 0.7]), (50, 40), KeepRules())
-    >>> kept.boxes.tolist(), kept.scores.round(1).tolist()
+    >>> kept.boxes.tolist(), [round(score, 1) for score in kept.scores.tolist()]
     ([[1.0, 0.0, 11.0, 20.0], [30.0, 0.0, 50.0, 20.0]], [0.9, 0.7])
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)

@@ -11,6 +11,9 @@ import dataclasses
 from personsearch.errors import UsageError
 from personsearch.model.presets import CropSettings as CropInput
 from personsearch.model.presets import compact, compact_tiny, detector, embedder
+from personsearch.model.presets import oim as oim_model
+from personsearch.model.presets import resnet50 as resnet50_model
+from personsearch.model.presets import seqnet as seqnet_model
 from personsearch.model.presets import vgg16 as vgg16_model
 from personsearch.model.presets import vgg16_authors as vgg16_authors_model
 from personsearch.training.settings import (
@@ -20,7 +23,19 @@ from personsearch.training.settings import (
     TrainingSettings,
 )
 
-PRESETS = ("compact-tiny", "demo", "medium", "medium-long", "vgg16", "vgg16-authors")
+PRESETS = (
+    "compact-tiny",
+    "demo",
+    "medium",
+    "medium-long",
+    "vgg16",
+    "vgg16-authors",
+    "oim",
+    "seqnet",
+    "resnet50",
+)
+_EPOCH = 2242
+"""Steps of five pictures in one pass over CUHK-SYSU's 11,206 training pictures."""
 
 
 def vgg16() -> TrainingSettings:
@@ -77,6 +92,50 @@ def vgg16_authors() -> TrainingSettings:
         # One scene a pass is never padded.
         like_shapes=False,
     )
+
+
+def oim() -> TrainingSettings:
+    """OIM's network as its authors train it: no stage 1, two scenes a step, 50,000 steps (CVPR 2017).
+
+    ``personsearch train --root CUHK-SYSU --preset oim --pretrained imagenet --device cuda --out run``
+
+    Hours: not measured here. Expected on CUHK-SYSU with 100 pictures in a gallery: their paper's 75.5
+    mAP and 78.7 top-1; later implementations with a better detector reach 88 and 89.
+    """
+    return dataclasses.replace(
+        vgg16(),
+        model=oim_model(),
+        initial=StageSettings(steps=0, batch=256),
+        joint=StageSettings(steps=50_000, batch=2, falls=(40_000,)),
+    )
+
+
+def seqnet() -> TrainingSettings:
+    """SeqNet as its authors train it: five scenes a step, 20 passes, warm-up of one, clipped (AAAI 2021).
+
+    ``personsearch train --root CUHK-SYSU --preset seqnet --pretrained imagenet --device cuda --out run``
+
+    Wants about 28 GB of GPU memory, less with ``--accumulate 5`` or ``--checkpointing``. Hours: not
+    measured here. Expected on CUHK-SYSU with 100 pictures in a gallery: their 93.8 mAP, 94.6 top-1.
+    """
+    return dataclasses.replace(
+        vgg16(),
+        model=seqnet_model(),
+        initial=StageSettings(steps=0, batch=256),
+        joint=StageSettings(
+            steps=20 * _EPOCH, batch=5, rate=3e-3, falls=(16 * _EPOCH,), warmup=_EPOCH, clip=10.0
+        ),
+    )
+
+
+def resnet50() -> TrainingSettings:
+    """The quick one among the large: the paper's stage 1, then SeqNet's schedule with RSS.
+
+    ``personsearch train --root CUHK-SYSU --preset resnet50 --pretrained imagenet --device cuda --out run``
+
+    A choice of ours that no real data have seen yet: nobody can say what to expect.
+    """
+    return dataclasses.replace(seqnet(), model=resnet50_model(), initial=vgg16().initial)
 
 
 def _compact(initial_steps: int, joint_steps: int) -> TrainingSettings:
@@ -168,7 +227,14 @@ def idnet(base: TrainingSettings) -> TrainingSettings:
     That is all of its training, so where the rate falls by a cosine, which fits any length, it
     goes on for as many steps as both stages of ``base`` have together. In the test people are cut
     out as the largest crops of training were.
+
+    Raises:
+        UsageError: ``base`` has no stage 1, so there is nothing that an embedder could be trained by.
     """
+    if not base.initial.steps:
+        raise UsageError(
+            "a run without stage 1 has no embedder of its own", hint="choose a preset that trains on crops"
+        )
     crops = base.crops
     seen = CropInput(size=max(crops.sizes), keep_aspect=crops.keep_aspect, margin=crops.margin)
     steps = base.initial.steps + (base.joint.steps if base.initial.schedule == "cosine" else 0)
@@ -192,6 +258,9 @@ def preset(name: str) -> TrainingSettings:
         "medium-long": medium_long,
         "vgg16": vgg16,
         "vgg16-authors": vgg16_authors,
+        "oim": oim,
+        "seqnet": seqnet,
+        "resnet50": resnet50,
     }
     if name not in known:
         raise UsageError(f"there is no training preset {name!r}", hint=f"choose one of {', '.join(PRESETS)}")
