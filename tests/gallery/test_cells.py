@@ -25,7 +25,7 @@ def clustered(n: int, seed: int) -> np.ndarray:
     return (centres[rng.integers(0, 60, n)] + rng.standard_normal((n, DIM))).astype(np.float32)
 
 
-@pytest.fixture(params=["cosine", "euclidean"])
+@pytest.fixture(params=["cosine", pytest.param("euclidean", marks=pytest.mark.long)])
 def large(request, new_gallery: Callable, state: Callable) -> Gallery:
     """4,000 people in 40 pictures, of two cameras."""
     gallery = new_gallery(dim=DIM, similarity=request.param)

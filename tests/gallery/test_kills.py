@@ -99,7 +99,7 @@ def run(tmp_path: Path, kills: int, seed: int) -> None:
 
 
 def test_a_few_kills(tmp_path: Path) -> None:
-    run(tmp_path, kills=3, seed=1)
+    run(tmp_path, kills=2, seed=1)
 
 
 @pytest.mark.long

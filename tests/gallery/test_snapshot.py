@@ -45,7 +45,7 @@ def test_after_every_kind_of_change(
         ]
 
     with new_gallery(dim=4) as writer, Gallery.open(writer.path) as reader:
-        for number in range(30):
+        for number in range(12):
             what = number % 6
             if what in (0, 1, 2):
                 n = int(rng.integers(0, 5))
