@@ -23,12 +23,12 @@ from personsearch.experiments.ablation import (
     resolved,
     run_ablation,
 )
+from personsearch.experiments.ablation_page import markdown
 from personsearch.experiments.ablation_report import (
     CURVES,
     NUMBERS,
     PAGE,
     fig6,
-    markdown,
     read_runs,
     small_queries,
     summary,
@@ -52,6 +52,9 @@ def raw(variant: str, seed: int, ap: list[float | None], **more: Any) -> dict[st
         "schema": SCHEMA,
         "variant": variant,
         "seed": seed,
+        "preset": "medium",
+        "pretrained": "none",
+        "data": {"checksum": "abc"},
         "losses": {"step": [20, 40, 60], "all": [3.0, 2.0, 1.0], "identity": [2.0, 1.0, 0.5]},
         "way": [{"step": 30, "mAP": 0.2, "top1": 0.2}, {"step": 60, "mAP": 0.4, "top1": 0.4}],
         "query_height": [40.0 + 10 * i for i in range(n)],
@@ -131,6 +134,9 @@ def test_from_data_to_report_and_nothing_twice(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(ablation, "train", forbidden)
     assert run_ablation(data, tmp_path / "out", settings, device="cpu") == files
+    for change in ({"points": 3}, {"preset": "demo"}, {"gallery_size": 10}, {"pretrained": "imagenet"}):
+        with pytest.raises(UsageError, match="other settings or data"):
+            run_ablation(data, tmp_path / "out", dataclasses.replace(settings, **change), device="cpu")
     found = write_report(tmp_path / "out" / "results", tmp_path / "report")
     assert [row["variant"] for row in found["variants"]] == ["softmax-unstarted", "rss", "oim"]
     assert {path.name for path in (tmp_path / "report").iterdir()} == {PAGE, NUMBERS, CURVES}
@@ -171,6 +177,8 @@ def test_queries_that_the_rules_leave_out_count_nowhere(tmp_path: Path) -> None:
     found = summary(runs)
     assert found["variants"][1]["mAP"]["mean"] == pytest.approx(0.3)
     assert found["pairs"][0]["mAP"]["mean"] == pytest.approx(0.2)
+    right = read_runs(written(tmp_path / "s", raw("rss", 0, [0.9, None, 0.9])))
+    assert summary(right)["runs"][0]["top1"]["mean"] == 1
 
 
 def test_small_queries_are_a_tenth_but_never_nobody() -> None:
@@ -192,6 +200,30 @@ def test_other_files_are_refused(tmp_path: Path, damage: str) -> None:
         file.write_text(json.dumps(value))
     with pytest.raises(InputError):
         read_runs(folder)
+
+
+@pytest.mark.parametrize("what", ["preset", "pretrained", "data"])
+def test_results_of_other_trainings_are_refused(tmp_path: Path, what: str) -> None:
+    folder = written(tmp_path / "r", raw("rss", 0, [0.2, 0.4]), raw("oim", 0, [0.2, 0.4], **{what: "demo"}))
+    with pytest.raises(InputError, match="different presets or training data"):
+        read_runs(folder)
+
+
+def test_runs_looked_at_after_other_steps_are_refused(tmp_path: Path) -> None:
+    other = raw("rss", 1, [0.2, 0.4], way=[{"step": 60, "mAP": 0.4, "top1": 0.4}])
+    with pytest.raises(InputError, match="after different steps"):
+        read_runs(written(tmp_path / "r", raw("rss", 0, [0.2, 0.4]), other))
+
+
+def test_ways_without_a_common_seed_are_no_pair(tmp_path: Path) -> None:
+    runs = read_runs(written(tmp_path / "r", raw("rss", 0, [0.2, 0.4]), raw("softmax", 1, [0.1, 0.1])))
+    assert summary(runs)["pairs"] == []
+
+
+def test_started_variants_keep_frozen_what_the_preset_keeps_frozen(tmp_path: Path) -> None:
+    base = dataclasses.replace(preset("vgg16"), pretrained="imagenet")
+    found = {v.name: resolved(v, base, AblationSettings(), tmp_path) for v in VARIANTS if not v.whole}
+    assert {one.pretrained for one in found.values()} == {"imagenet"}
 
 
 def test_results_of_other_searches_are_refused(tmp_path: Path) -> None:

@@ -69,6 +69,17 @@ def test_the_sizes_of_the_compact_network() -> None:
     agree(source, boxes, (8, 4), 1 / 8)
 
 
+def test_blocks_of_any_size_and_autocast_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    source = torch.randn(2, 3, 9, 8)
+    boxes = [30 * torch.rand(5, 4).cumsum(dim=1), 30 * torch.rand(3, 4).cumsum(dim=1)]
+    agree(source, boxes, (3, 2), 1 / 8)
+    monkeypatch.setattr(aligning, "_SPREAD_AT_ONCE", 3 * 8 * 3 * 2)  # two boxes
+    agree(source, boxes, (3, 2), 1 / 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        agree(source, boxes, (3, 2), 1 / 8)
+
+
 def test_weights_of_a_box_inside_the_map_sum_to_one() -> None:
     weights = axis_weights(torch.tensor([0.0, 2.5]), torch.tensor([5.0, 3.0]), 4, 8)
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(2, 4))

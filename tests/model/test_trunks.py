@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from personsearch.model.trunks import CompactTrunk, HalvingConv2d, Residual, Vgg16Trunk
+from personsearch.model.presets import build_trunk
+from personsearch.model.trunks import CompactTrunk, HalvingConv2d, Residual, TrunkSettings, Vgg16Trunk
 
 TINY = ((16, 16, 24, 24), (1, 1, 1, 1), 24, 4)
 
@@ -121,3 +122,12 @@ def test_the_trunk_halves_by_it() -> None:
     trunk = CompactTrunk(*TINY)
     halving = [m for m in trunk.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
     assert {type(m) for m in halving if m.kernel_size == (3, 3)} == {HalvingConv2d}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_resnets_halve_by_it_too(name: str) -> None:
+    trunk = build_trunk(name, TrunkSettings(norm="batch"))
+    halving = [m for m in trunk.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
+    assert {type(m) for m in halving if m.kernel_size == (3, 3)} == {HalvingConv2d}
+    tail, _ = trunk.tail()
+    assert any(isinstance(m, HalvingConv2d) for m in tail.modules())

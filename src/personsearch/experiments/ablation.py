@@ -24,7 +24,7 @@ from personsearch.model.checkpoint import load_searcher
 from personsearch.model.presets import fine
 from personsearch.model.settings import Identity
 from personsearch.progress import Progress, silent
-from personsearch.training.folder import SETTINGS
+from personsearch.training.folder import SETTINGS, data_summary
 from personsearch.training.presets import medium_long
 from personsearch.training.presets import preset as training_preset
 from personsearch.training.settings import TrainingSettings
@@ -34,7 +34,7 @@ from personsearch.training.train import train
 from personsearch.types import Scene, Searcher
 
 SCHEMA = "personsearch.ablation-run/1"
-RESULTS = "results"
+RESULTS, CLAIM = "results", "ablation-settings.json"
 _START = "start"
 
 
@@ -172,6 +172,7 @@ def run_ablation(
     base = dataclasses.replace(training_preset(settings.preset), pretrained=settings.pretrained)
     scenes = dataset.scenes("train")
     dataset.trials(settings.gallery_size)  # asked now rather than after an hour
+    _claim(out, settings, scenes)
     files = []
     for seed in settings.seeds:
         seeded = dataclasses.replace(base, seed=seed)
@@ -192,6 +193,29 @@ def run_ablation(
     return tuple(files)
 
 
+def _claim(out: Path, settings: AblationSettings, scenes: Sequence[Scene]) -> None:
+    """Refuse a folder whose runs are of other settings or data: they could not be compared."""
+    wanted = {
+        "preset": settings.preset,
+        "pretrained": settings.pretrained,
+        "gallery_size": settings.gallery_size,
+        "points": settings.points,
+        "data": data_summary(scenes),
+    }
+    path = out / CLAIM
+    if path.exists():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if found != json.loads(json.dumps(wanted)):
+            raise UsageError(
+                f"{out} holds an ablation of other settings or data", hint="choose another --out"
+            )
+    else:
+        write_json(path, wanted)
+
+
 def resolved(
     variant: Variant, base: TrainingSettings, settings: AblationSettings, out: Path
 ) -> TrainingSettings:
@@ -206,8 +230,9 @@ def resolved(
         return changed
     initial = dataclasses.replace(changed.initial, steps=0)
     start = str((out / f"{_START}-{base.seed}").resolve())
-    # Its trunk begins where stage 1 ended, and that began at the weights asked for.
-    return dataclasses.replace(changed, initial=initial, initial_from=start, pretrained="none")
+    # What ImageNet's weights keep frozen stays frozen: `pretrained` is the preset's, though stage 1's
+    # point takes the place of the weights themselves.
+    return dataclasses.replace(changed, initial=initial, initial_from=start)
 
 
 def _reach_start(

@@ -13,6 +13,7 @@ import numpy as np
 from personsearch.errors import InputError
 from personsearch.evaluation.comparison import scores_from_json, sign_flip_p_value
 from personsearch.experiments.ablation import SCHEMA, VARIANTS, Variant
+from personsearch.experiments.ablation_page import markdown
 from personsearch.files import write_bytes, write_json, write_text
 from personsearch.images import encode_png
 from personsearch.ranking.bootstrap import Interval, mean_interval, paired_interval
@@ -75,16 +76,33 @@ def read_runs(folder: Path) -> list[Run]:
             ) from error
     if not runs:
         raise InputError(f"there are no results in {folder}", hint="run personsearch ablation first")
+    order = [variant.name for variant in VARIANTS]
+    runs = sorted(runs, key=lambda run: (order.index(run.variant.name), run.seed))
+    _check_comparable(runs)
+    return runs
+
+
+def _check_comparable(runs: Sequence[Run]) -> None:
+    """Refuse results that were not made alike."""
     first = runs[0]
     for run in runs[1:]:
+        both = f"results of {run.variant.name}-{run.seed} and {first.variant.name}-{first.seed}"
         same = (run.scores.protocol, len(run.scores.ap)) == (first.scores.protocol, len(first.scores.ap))
         if not same or run.raw["query_height"] != first.raw["query_height"]:
             raise InputError(
-                f"results of {run.variant.name} and {first.variant.name} are of different searches",
-                hint="keep one data set and gallery size a folder",
+                f"{both} are of different searches", hint="keep one data set and gallery size a folder"
             )
-    order = [variant.name for variant in VARIANTS]
-    return sorted(runs, key=lambda run: (order.index(run.variant.name), run.seed))
+        if any(run.raw[name] != first.raw[name] for name in ("preset", "pretrained", "data")):
+            raise InputError(
+                f"{both} are of different presets or training data", hint="keep one preset a folder"
+            )
+    for of in _by_name(runs).values():
+        steps = {(tuple(p["step"] for p in r.raw["way"]), tuple(r.raw["losses"]["step"])) for r in of}
+        if len(steps) > 1:
+            raise InputError(
+                f"the runs of {of[0].variant.name} were looked at after different steps",
+                hint="run them with the same --points",
+            )
 
 
 def write_report(results: Path, out: Path) -> dict[str, Any]:
@@ -116,7 +134,11 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         },
         "runs": [_run_row(run) for run in runs],
         "variants": [_variant_row(of, small) for of in by_name.values()],
-        "pairs": [_pair(by_name[a], by_name[b], small) for a, b in PAIRS if a in by_name and b in by_name],
+        "pairs": [
+            _pair(by_name[a], by_name[b], small)
+            for a, b in PAIRS
+            if _seeds(by_name.get(a, ())) & _seeds(by_name.get(b, ()))
+        ],
     }
 
 
@@ -170,109 +192,15 @@ def fig6(runs: Sequence[Run]) -> Array:
     )
 
 
-def markdown(found: Mapping[str, Any], picture: str) -> str:
-    """The report as a page of Markdown; ``picture`` is the file of :func:`fig6`."""
-    lines = [
-        "# The initial point and the identity loss",
-        "",
-        f"Protocol: {found['protocol']}, {found['queries']} queries. Brackets: 95 % intervals over queries.",
-        "",
-        f"![Loss and mAP against the step of stage 2]({picture})",
-        "",
-        "The two losses share no scale: RSS is a softmax over K sampled classes, softmax one over all.",
-        "",
-        *_variants_table(found["variants"]),
-        "",
-        "## Each run",
-        "",
-        *_table(
-            ["run", "mAP", "top-1", "processor minutes of stage 2"],
-            [
-                [f"{row['title']}, seed {row['seed']}", _ends(row["mAP"]), _ends(row["top1"]), row["minutes"]]
-                for row in found["runs"]
-            ],
-        ),
-        "",
-        "## Differences, query by query",
-        "",
-        "Means over the seeds that both have. p: paired randomisation (sign flips) over queries; another "
-        "training differs by more than that.",
-        "",
-        *_pairs_table(found["pairs"]),
-        "",
-        *_small_people(found),
-    ]
-    return "\n".join(lines)
-
-
-def _variants_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return _table(
-        ["way to train", "seeds", "mAP", "top-1", "detection recall", "mAP on true boxes"],
-        [
-            [
-                row["title"],
-                ", ".join(map(str, row["seeds"])),
-                _ends(row["mAP"]),
-                _ends(row["top1"]),
-                f"{row['recall']:.3f}",
-                f"{row['annotated_mAP']:.3f}",
-            ]
-            for row in rows
-        ],
-    )
-
-
-def _pairs_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return _table(
-        ["expected better", "than", "seeds", "mAP", "p", "top-1", "p", "verdict (mAP)"],
-        [
-            [
-                row["a_title"],
-                row["b_title"],
-                ", ".join(map(str, row["seeds"])),
-                _signed(row["mAP"]),
-                f"{row['mAP_p']:.3f}",
-                _signed(row["top1"]),
-                f"{row['top1_p']:.3f}",
-                row["verdict"],
-            ]
-            for row in rows
-        ],
-    )
-
-
-def _small_people(found: Mapping[str, Any]) -> list[str]:
-    small = found["small_queries"]
-    return [
-        "## Small people",
-        "",
-        f"The low-resolution subset: the {small['n']} queries of the smallest height, at most "
-        f"{small['tallest_px']:g} px.",
-        "",
-        *_table(
-            ["way to train", "mAP, small", "mAP, the others", "gap"],
-            [
-                [row["title"], _ends(row["small_mAP"]), _ends(row["other_mAP"]), _ends(row["gap"])]
-                for row in found["variants"]
-            ],
-        ),
-        "",
-        *_table(
-            ["against", "", "mAP on small people", "gap shrinks by"],
-            [
-                [row["a_title"], row["b_title"], _signed(row["small_mAP"]), _signed(row["shrinks"])]
-                for row in found["pairs"]
-            ],
-        ),
-        "",
-    ]
-
-
 def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
     found: dict[str, list[Run]] = {}
     for run in runs:
         found.setdefault(run.variant.name, []).append(run)
     return found
+
+
+def _seeds(of: Sequence[Run]) -> set[int]:
+    return {run.seed for run in of}
 
 
 def _ap(of: Sequence[Run]) -> Array:
@@ -282,9 +210,9 @@ def _ap(of: Sequence[Run]) -> Array:
 
 
 def _first(of: Sequence[Run]) -> Array:
-    """(Q,) share of the runs whose first answer was right."""
+    """(Q,) share of the runs whose first answer was right; NaN where the rules leave the query out."""
     share: Array = np.mean([run.scores.first_hit == 1 for run in of], axis=0)
-    return share
+    return np.where(np.isnan(_ap(of)), np.nan, share)
 
 
 def _mean(values: Array) -> dict[str, float]:
@@ -324,9 +252,8 @@ def _variant_row(of: Sequence[Run], small: Array) -> dict[str, Any]:
 
 
 def _pair(a: Sequence[Run], b: Sequence[Run], small: Array) -> dict[str, Any]:
-    seeds = sorted({run.seed for run in a} & {run.seed for run in b}) or None
-    if seeds is not None:
-        a, b = ([run for run in of if run.seed in seeds] for of in (a, b))
+    seeds = sorted(_seeds(a) & _seeds(b))
+    a, b = ([run for run in of if run.seed in seeds] for of in (a, b))
     ap_a, ap_b, top_a, top_b = _ap(a), _ap(b), _first(a), _first(b)
     counted = ~np.isnan(ap_a)
     rng = np.random.default_rng(0)
@@ -337,7 +264,7 @@ def _pair(a: Sequence[Run], b: Sequence[Run], small: Array) -> dict[str, Any]:
         "b": b[0].variant.name,
         "a_title": a[0].variant.title,
         "b_title": b[0].variant.title,
-        "seeds": seeds or [],
+        "seeds": seeds,
         "mAP": _numbers(difference),
         "mAP_p": sign_flip_p_value(gain[counted], rng),
         "top1": _numbers(paired_interval(top_a[counted], top_b[counted], rng)),
@@ -372,16 +299,3 @@ def _band(name: str, x: Array, rows: Array) -> Curve:
     if len(rows) == 1:
         return Curve(name=name, x=x, y=rows[0])
     return Curve(name=name, x=x, y=rows.mean(axis=0), low=rows.min(axis=0), high=rows.max(axis=0))
-
-
-def _ends(value: Mapping[str, float]) -> str:
-    return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
-
-
-def _signed(value: Mapping[str, float]) -> str:
-    return f"{value['mean']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    lines = [" | ".join(head), " | ".join("---" for _ in head), *(" | ".join(map(str, row)) for row in rows)]
-    return [f"| {line} |" for line in lines]

@@ -10,6 +10,8 @@ from torchvision.ops import roi_align
 
 SAMPLES = 2
 """Samples a bin on each axis, everywhere in the house."""
+_SPREAD_AT_ONCE = 1 << 24
+"""Numbers that boxes spread along the rows of a map, at a time (64 MiB)."""
 
 
 def align(source: Tensor, boxes: list[Tensor], size: tuple[int, int], scale: float) -> Tensor:
@@ -78,20 +80,30 @@ class _Align(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         (rois,) = context.saved_tensors
-        grad = grads[0]
-        (rows, columns), (batch, channels, height, width) = context.size, context.shape
-        # Half a cell less: the map's first cell has its centre at half a cell.
-        ends = rois * context.scale - 0.5
-        across = axis_weights(ends[:, 0], ends[:, 2], columns, width)
-        down = axis_weights(ends[:, 1], ends[:, 3], rows, height)
-        # (n, rows, width, c): what each row of the grid gives to each column of the map.
-        spread = torch.matmul(across.transpose(1, 2)[:, None], grad.permute(0, 2, 3, 1).contiguous())
-        spread = spread.view(-1, width * channels)
-        result = grad.new_empty(batch, height, width * channels)
-        begun = 0
-        for picture, count in enumerate(context.counts):
-            part = slice(begun * rows, (begun + count) * rows)
-            by_row = down[begun : begun + count].reshape(-1, height)
-            torch.matmul(by_row.T, spread[part], out=result[picture])
-            begun += count
-        return result.view(batch, height, width, channels).permute(0, 3, 1, 2), None, None, None, None
+        with torch.autocast("cpu", enabled=False):
+            return _to_map(context, rois, grads[0].float()), None, None, None, None
+
+
+def _to_map(context: Any, rois: Tensor, grad: Tensor) -> Tensor:
+    """(b, c, h, w) gradient of the map: what each bin's gradient (n, c, rows, columns) gives to each cell.
+
+    Block by block of boxes: what all of them spread along the map's rows would not fit beside it.
+    """
+    (rows, columns), (batch, channels, height, width) = context.size, context.shape
+    # Half a cell less: the map's first cell has its centre at half a cell.
+    ends = rois * context.scale - 0.5
+    across = axis_weights(ends[:, 0], ends[:, 2], columns, width)
+    down = axis_weights(ends[:, 1], ends[:, 3], rows, height)
+    grad = grad.permute(0, 2, 3, 1).contiguous()
+    result = grad.new_zeros(batch, height, width * channels)
+    block = max(1, _SPREAD_AT_ONCE // (rows * width * channels))
+    begun = 0
+    for picture, count in enumerate(context.counts):
+        for start in range(begun, begun + count, block):
+            part = slice(start, min(start + block, begun + count))
+            # (boxes, rows, width, c): what each row of the grid gives to each column of the map.
+            spread = torch.matmul(across[part].transpose(1, 2)[:, None], grad[part])
+            by_row = down[part].reshape(-1, height)
+            result[picture].addmm_(by_row.T, spread.view(-1, width * channels))
+        begun += count
+    return result.view(batch, height, width, channels).permute(0, 3, 1, 2)

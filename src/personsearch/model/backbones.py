@@ -13,7 +13,7 @@ from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from personsearch.errors import UsageError
-from personsearch.model.trunks import MapLayout, Trunk, TrunkSettings
+from personsearch.model.trunks import MapLayout, Trunk, TrunkSettings, halve_safely
 
 FROM_SCRATCH = "frozen norms keep ImageNet's statistics, and training from random weights has none"
 
@@ -87,6 +87,7 @@ def torchvision_resnet(depth: Literal[18, 50], settings: TrunkSettings) -> ResNe
     # Nothing is downloaded here: weights are `weights.load_imagenet`'s job, and asked for by name.
     make = resnet18 if depth == 18 else resnet50
     whole: ResNet = make(weights=None, norm_layer=norms[settings.norm])
+    halve_safely(whole)
     return whole
 
 
@@ -158,7 +159,7 @@ def make_timm(name: str, *, pretrained: bool, maps: list[int] | None = None) -> 
         # EfficientNets and MobileNets keep the blocks behind their last map, and compute them.
         del made.blocks[int(last.split(".")[0]) + 1 :]
     model: nn.Module = made
-    return model
+    return halve_safely(model)
 
 
 def made_as_wished(model: nn.Module, settings: TrunkSettings) -> nn.Module:

@@ -112,6 +112,19 @@ class HalvingConv2d(nn.Conv2d):
         return super().forward(functional.pad(x, (0, 3 - x.shape[3])))[..., :1]
 
 
+def _halves(layer: nn.Conv2d) -> bool:
+    shape = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups)
+    return shape == ((3, 3), (2, 2), (1, 1), (1, 1), 1)
+
+
+def halve_safely(module: nn.Module) -> nn.Module:
+    """``module`` itself, its plain 3x3 convolutions of stride 2 being :class:`HalvingConv2d` from now on."""
+    for inner in module.modules():
+        if type(inner) is nn.Conv2d and _halves(inner):
+            inner.__class__ = HalvingConv2d  # it has nothing of its own but forward()
+    return module
+
+
 def _normed(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
     kind = HalvingConv2d if (kernel, stride) == (3, 2) else nn.Conv2d

@@ -163,6 +163,9 @@ class Descent:
         going_on: dict[str, Any] = state if resumed and state is not None else {}
         if going_on:
             optimizer.load_state_dict(going_on["optimizer"])
+            # A run from before AdamW was fused goes on unfused, and then it is the scaler that unscales.
+            fused = bool(optimizer.param_groups[0].get("fused"))
+            optimizer._step_supports_amp_scaling = fused  # type: ignore[attr-defined]
             self.first = int(going_on["step"])
         if team.accelerator.scaler is not None:
             # Or it would unscale the gradients once more, for the last stage's optimiser.
