@@ -84,13 +84,9 @@ def test_the_own_picture_and_one_a_picture(large: Gallery, pictures: Path) -> No
     assert [hit.detection for hit in others[:2]] == [hit.detection for hit in hits[1:]]
 
 
-def test_cells_are_made_when_they_pay_and_go_with_the_forgotten(
-    large: Gallery, state: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cells_are_made_when_asked_for_and_go_with_the_forgotten(large: Gallery, state: Callable) -> None:
     assert large.maintain() is None
-    monkeypatch.setattr(module, "FROM", 3000)
-    monkeypatch.setattr("personsearch.gallery.gallery.FROM", 3000)
-    first = large.maintain()
+    first = large.maintain(cells=True)
     assert first is not None
     kept = read_cells(large.path, MODEL)
     assert kept is not None
@@ -103,7 +99,8 @@ def test_cells_are_made_when_they_pay_and_go_with_the_forgotten(
     large.forget([1])
     assert not (large.path / FILE).exists()
     assert len(found(large, clustered(1, 3), False, Filter())[0]) == 100  # exact then
-    large.maintain()
+    assert large.maintain() is None
+    large.maintain(cells=True)
     (large.path / FILE).write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"cells\.npz is damaged"):
         read_cells(large.path, MODEL)

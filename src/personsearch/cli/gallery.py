@@ -144,7 +144,7 @@ def maintain(
         bool | None,
         typer.Option(
             "--cells/--no-cells",
-            help="Sort people into cells for search --approximate. Default: of 200,000 people or more.",
+            help="Sort people into cells for search --approximate. Default: where there are some already.",
             show_default=False,
         ),
     ] = None,

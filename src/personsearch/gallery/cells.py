@@ -25,8 +25,6 @@ from personsearch.types import Array, Similarity
 
 FILE = "cells.npz"
 FORMAT = 1
-FROM = 200_000
-"""From so many people on cells are made by themselves; below, the exact search is fast enough."""
 
 RECALL = 0.995
 """Aimed at when the cells are made, so that 0.99 is kept by people who are added later."""

@@ -16,7 +16,7 @@ from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
 from personsearch.gallery import removal
 from personsearch.gallery.batch import Batch
-from personsearch.gallery.cells import FROM, GROWTH, Cells, forget_cells, make_cells, read_cells
+from personsearch.gallery.cells import GROWTH, Cells, forget_cells, make_cells, read_cells
 from personsearch.gallery.description import new_description, read_description, write_calibration
 from personsearch.gallery.folder import LOCK, check_free, remove_unfinished
 from personsearch.gallery.forgetting import who_is_older, whom_to_forget
@@ -312,7 +312,7 @@ class Gallery(ReadableGallery):
 
         Args:
             cells: sort people into cells anew, for searches that need not be exact; by default
-                where there are so many people that it pays, and none yet or twice as many since.
+                only where there are cells already, and twice as many people since.
 
         Returns:
             The cells, where there are any.
@@ -332,7 +332,7 @@ class Gallery(ReadableGallery):
             known = read_cells(self.path, self.fingerprint)
         except InputError:  # damaged: it is made anew
             known, wanted = None, True
-        grown = self.people >= GROWTH * len(known.detection) if known is not None else self.people >= FROM
+        grown = known is not None and self.people >= GROWTH * len(known.detection)
         if not wanted and not grown:
             return known
         made = make_cells(self._newest().people, self.similarity, self.fingerprint)
