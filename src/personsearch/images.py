@@ -87,7 +87,7 @@ def load(path: Path | str, *, name: str | None = None, max_pixels: int = MAX_PIX
         InputError: one line that says what is wrong with which file.
     """
     path = Path(path)
-    with _opened(path) as file:
+    with open_regular(path) as file:
         pixels, taken, camera = _read(file, _printable(str(path)), max_pixels)
     return Picture(pixels, path.name if name is None else name, path, taken, camera)
 
@@ -114,7 +114,7 @@ def read_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, i
     """
     path = Path(path)
     shown = _printable(str(path))
-    with _opened(path) as file:
+    with open_regular(path) as file:
         picture = _opened_picture(file, shown, max_pixels)
         try:
             exif = _exif(picture)
@@ -153,8 +153,12 @@ def _printable(name: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
-def _opened(path: Path) -> BinaryIO:
-    """The regular file ``path``, open for reading."""
+def open_regular(path: Path) -> BinaryIO:
+    """The regular file ``path`` (a picture, a video), open for reading.
+
+    Raises:
+        InputError: it is not there, may not be read, or is a folder, pipe or device.
+    """
     shown = _printable(str(path))
     try:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,15 +180,11 @@ class Trials:
     Attributes:
         name: what the protocol is called, e.g. ``"cuhk-sysu gallery=100"``.
         scenes: names of all pictures that occur; the indices below point into it.
-        query_scene: (Q,) int32.
+        query_scene, query_person: (Q,) int32 and (Q,) int64.
         query_box: (Q, 4) float32 x1 y1 x2 y2.
-        query_person: (Q,) int64.
-        entry_ptr: (Q+1,) int64; entries of query i.
-        entry_scene: (E,) int32.
-        truth_ptr: (E+1,) int64; boxes of the person looked for, per entry (none: a distractor).
-        truth_box: (T, 4) float32.
-        ignore_ptr: (E+1,) int64; boxes that count neither way, per entry.
-        ignore_box: (I, 4) float32.
+        entry_ptr, entry_scene: (Q+1,) int64, (E,) int32; entries of query i.
+        truth_ptr, truth_box: (E+1,) int64, (T, 4) float32 of the person looked for, per entry.
+        ignore_ptr, ignore_box: (E+1,) int64, (I, 4) float32 that count neither way, per entry.
     """
 
     name: str
@@ -269,6 +265,14 @@ class Searcher(Embedder, Protocol):
         ...
 
 
+class Span(NamedTuple):
+    """The piece of a video in which somebody is seen: seconds since its first frame; how many frames."""
+
+    first: float
+    last: float
+    frames: int
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Hit:
     """One answer of a search: a person in a picture.
@@ -282,6 +286,7 @@ class Hit:
         detection: the person's row id in the gallery.
         probability: that this is the person looked for, where the model is calibrated.
         camera, time: where and when (seconds since 1970), if known.
+        position, span: in a video, seconds since its first frame; the piece where the person is seen.
     """
 
     rank: int
@@ -293,6 +298,8 @@ class Hit:
     probability: float | None = None
     camera: str | None = None
     time: float | None = None
+    position: float | None = None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -329,9 +336,10 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexReport:
-    """What indexing did, in counts of pictures; nothing is ever skipped silently.
+    """What indexing did, in counts of pictures and videos; nothing is ever skipped silently.
 
-    ``people`` counts those found in pictures that this run added or updated.
+    ``moved``: gone from one place, found at another. ``near``: of the ``duplicates``, those saved anew.
+    ``people``: in what was added or updated, in each of the ``frames`` of videos; ``tracklets``: their ways.
     """
 
     gallery: str
@@ -341,7 +349,11 @@ class IndexReport:
     updated: int = 0
     removed: int = 0
     duplicates: int = 0
+    moved: int = 0
+    near: int = 0
     people: int = 0
+    frames: int = 0
+    tracklets: int = 0
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0
 

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,13 @@ def test_what_cannot_be_meant_ends_with_2(
     assert said in err
     assert "\nhint: see personsearch" in err
     assert len(err.splitlines()) == 2
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with an ``x.jpg``: sources are looked for before a model is loaded."""
+    (tmp_path / "x.jpg").write_bytes(b"never read")
+    monkeypatch.chdir(tmp_path)
 
 
 def doing(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> None:

@@ -144,11 +144,12 @@ def test_boxes_outside_and_malformed(command, gallery: Path, photos: Path) -> No
 
 def test_folders_without_pictures(command, searcher, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "notes.txt").write_text("no picture")
+    (tmp_path / "empty" / "notes.md").write_text("no picture")
+    (tmp_path / "empty" / "list.txt").write_text("# a list that names nothing\n")
     for words in (
         ("index", tmp_path / "empty", "-g", tmp_path / "g", "-m", "m"),
         ("index", tmp_path / "nowhere", "-g", tmp_path / "g", "-m", "m"),
-        ("index", tmp_path / "empty" / "notes.txt", "-g", tmp_path / "g", "-m", "m"),
+        ("index", tmp_path / "empty" / "list.txt", "-g", tmp_path / "g", "-m", "m"),
         ("detect", tmp_path / "empty", "--model", "m"),
     ):
         ended = command(*words)

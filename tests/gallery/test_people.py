@@ -27,7 +27,7 @@ def test_rows_stay_together_in_any_order() -> None:
         people = People.load(shuffled.to_batches(max_chunksize=2), np.array([1, 3]), len(rows), 2)
         assert people.detection.tolist() == [1, 2, 4, 5, 6]
         assert people.picture.tolist() == [1, 1, 3, 3, 3]
-        assert people.shot.tolist() == [1, 1, 2, 2, 3]
+        assert people.shot.tolist() == [0, 0, 1, 1, 2]
         assert people.vectors.tolist() == [[n, 10 * n] for n in (1, 2, 4, 5, 6)]
         assert people.box[:, 0].tolist() == [1, 1, 4, 4, 6]
         np.testing.assert_allclose(people.lengths, np.hypot(*people.vectors.T))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 _colour_searcher = runpy.run_path(str(Path(__file__).with_name("colour_searcher.py")))
+_films = runpy.run_path(str(Path(__file__).parents[1] / "media" / "films.py"))
 
 
 @pytest.fixture
@@ -22,6 +23,13 @@ def draw() -> Callable[..., Path]:
     """Writes a JPEG with one block for each colour."""
     draw: Callable[..., Path] = _colour_searcher["draw"]
     return draw
+
+
+@pytest.fixture
+def film() -> Callable[..., Path]:
+    """Encodes a film; see tests/media/films.py."""
+    maker: Callable[..., Path] = _films["film"]
+    return maker
 
 
 @pytest.fixture

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 
 from personsearch.gallery.gallery import Gallery
-from personsearch.indexing.local import index_folder
+from personsearch.indexing.local import index_sources
+from personsearch.indexing.options import IndexOptions
 from personsearch.types import Query
 
 # Commits a batch every two pictures and says so: a picture is acknowledged when the line is out.
 PROGRAM = """
 import runpy, sys
 from personsearch.gallery import batch
-from personsearch.indexing.local import index_folder
+from personsearch.indexing.local import index_sources
+from personsearch.indexing.options import IndexOptions
 batch.FILES, batch.TIDY_EVERY = 2, 5
 real = batch.Batch.commit
 def commit(self):
@@ -32,7 +34,7 @@ batch.Batch.commit = commit
 import lancedb  # takes seconds; the kills should hit work, not this
 searcher = runpy.run_path(sys.argv[1])["ColourSearcher"](wait=0.002)
 print("ready", flush=True)
-index_folder(sys.argv[2], sys.argv[3], searcher)
+index_sources([sys.argv[2]], sys.argv[3], searcher, IndexOptions(near_duplicates=True))
 """
 
 
@@ -92,7 +94,7 @@ def run(tmp_path: Path, draw: Callable, new_searcher: Callable, *, kills: int, s
         lines = chance.randrange(10)
         acknowledged.update(killed_while_indexing(folder, gallery, lines, chance.uniform(0, 0.03)))
         check(gallery, acknowledged)
-    report = index_folder(folder, gallery, new_searcher())
+    report = index_sources([folder], gallery, new_searcher(), IndexOptions(near_duplicates=True))
     assert not report.failures
     assert report.added + report.unchanged == pictures
     assert report.unchanged >= len(acknowledged)

@@ -1,8 +1,11 @@
-"""``personsearch detect``: who is in these pictures, and where."""
+"""``personsearch detect``: who is in these pictures, videos or before this camera, and where."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,23 +22,48 @@ from personsearch.cli.options import (
     ProgressOption,
 )
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
+from personsearch.cli.sources import (
+    AllFramesOption,
+    EveryOption,
+    FollowOption,
+    ForOption,
+    FpsOption,
+    KeyframesOption,
+    RecursiveOption,
+    SceneOption,
+    SourcesArgument,
+    chosen_sampling,
+    clock,
+    only_camera,
+    seconds_of,
+)
 
 if TYPE_CHECKING:
+    from personsearch.media.sampling import Sampling
     from personsearch.types import Detections, Picture
+
+ConfOption = Annotated[
+    float, typer.Option("--conf", min=0, max=1, help="Leave out detections below this score.")
+]
+EmbedOption = Annotated[bool, typer.Option("--embed", help="Write each person's embedding, too (jsonl).")]
+
+Shot = tuple["Picture", dict[str, Any]]
+"""A picture, and what a frame's record says besides."""
 
 
 def detect(
-    sources: Annotated[
-        list[Path],
-        typer.Argument(metavar="PICTURE|FOLDER...", help="Pictures, or folders of them.", show_default=False),
-    ],
+    sources: SourcesArgument,
     model: ModelOption,
-    conf: Annotated[
-        float, typer.Option("--conf", min=0, max=1, help="Leave out detections below this score.")
-    ] = 0.5,
-    embed: Annotated[
-        bool, typer.Option("--embed", help="Write each person's embedding, too (jsonl).")
-    ] = False,
+    recursive: RecursiveOption = True,
+    follow_links: FollowOption = False,
+    every: EveryOption = None,
+    fps: FpsOption = None,
+    keyframes: KeyframesOption = False,
+    scene: SceneOption = None,
+    all_frames: AllFramesOption = False,
+    lasting: ForOption = None,
+    conf: ConfOption = 0.5,
+    embed: EmbedOption = False,
     parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
@@ -43,47 +71,135 @@ def detect(
     null: NullOption = False,
     progress: ProgressOption = ProgressKind.AUTO,
 ) -> None:
-    """Find everybody in pictures: a box in upright pixels and a score each.
+    """Find everybody in pictures and videos: a box in upright pixels and a score each.
 
-    A picture that cannot be read is reported and passed over; the exit code is then 3.
+    Of a video, a frame a second (see --every), each with its time in the video. A file that
+    cannot be read is reported and passed over; the exit code is then 3.
 
     \b
     Examples:
       personsearch detect photo.jpg --model model
       personsearch detect photos --model model --conf 0.7 --format csv > people.csv
       personsearch detect photos --model model --format paths     # pictures with somebody in them
+      personsearch detect film.mp4 --every 2s --model model
+      personsearch detect webcam:0 --every 1s --for 10s --model model
     """
     from personsearch.baselines.open import Where, open_searcher
-    from personsearch.cli.failures import say
-    from personsearch.errors import InputError, PartialFailure
-    from personsearch.images import load
-    from personsearch.media.folders import find_pictures
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json, listing=True), null)
-    paths: list[Path] = []
-    for source in sources:
-        paths += find_pictures(source) if source.is_dir() else [source]
+    sampling = chosen_sampling(every, fps, keyframes, scene, all_frames)
+    address = only_camera(sources)
+    if address is None:
+        shots = _Files.found(sources, sampling, recursive, follow_links)
+        steps, total = iter(shots), None if shots.has_videos else shots.named
+    else:
+        shots, total = _Files([], sampling), None
+        steps = _camera_shots(address, float(sampling.value) or 1.0, seconds_of(lasting))
     searcher = open_searcher(model, Where(parts=parts, device=device))
-    failed: list[Path] = []
     if progress is ProgressKind.AUTO and sys.stdout.isatty():
         progress = ProgressKind.NONE  # the answers themselves say how far it is; a bar would run into them
-    for path in console(progress)(paths, "detecting", total=len(paths)):
-        try:
-            picture = load(path, name=str(path))
-        except InputError as error:
-            if len(paths) == 1:
-                raise
-            failed.append(path)
-            say(str(error))
-            continue
+    last = None  # video whose path was said
+    for picture, besides in console(progress)(steps, "detecting", total=total):
         seen = searcher.detect(picture)
-        printer(answer(picture, seen.take(seen.scores >= conf), searcher.fingerprint, embed=embed))
-    if failed:
-        raise PartialFailure(
-            f"{len(failed)} of {len(paths)} pictures could not be read",
-            hint="the lines above say why; all others were looked at",
-        )
+        told = answer(picture, seen.take(seen.scores >= conf), searcher.fingerprint, embed=embed)
+        video = besides.get("video")
+        paths = told.paths if video is None else [video] * (bool(told.paths) and video != last)
+        last = video if told.paths else last
+        printer(replace(told, record={**told.record, **besides}, paths=paths))
+    shots.complain()
+
+
+class _Files:
+    """The pictures of files, and the frames of videos among them, one after the other.
+
+    Attributes:
+        failed: a line for each file that could not be read, or not whole.
+        named: how many files there are.
+        relative: whether files are called by their path from the working directory.
+    """
+
+    def __init__(self, files: list[Path], sampling: Sampling) -> None:
+        from personsearch.media.sources import is_video_file
+
+        self._files = [(file, is_video_file(file)) for file in files]
+        self._sampling = sampling
+        self.failed: list[str] = []
+        self.named, self.relative = len(files), False
+        self.has_videos = any(video for _, video in self._files)
+
+    @staticmethod
+    def found(sources: list[str], sampling: Sampling, recursive: bool, follow_links: bool) -> _Files:
+        """What ``sources`` name; what they name and does not exist is said at once."""
+        from personsearch.cli.failures import say
+        from personsearch.media.sources import find_sources
+
+        found = find_sources(sources, recursive=recursive, follow_links=follow_links)
+        shots = _Files(list(found.files), sampling)
+        shots.relative = not any(Path(source).is_absolute() for source in sources)
+        shots.failed += [f"{failure.path}: {failure.error}" for failure in found.failures]
+        shots.named += len(found.failures)
+        for line in shots.failed:
+            say(line)
+        return shots
+
+    def complain(self) -> None:
+        """End with the code of a job that is done in part, if it is."""
+        from personsearch.errors import PartialFailure
+
+        if self.failed:
+            raise PartialFailure(
+                f"{len(self.failed)} of {self.named} files could not be read, or not whole",
+                hint="the lines above say why; all others were looked at",
+            )
+
+    def _name(self, file: Path) -> str:
+        return os.path.relpath(file) if self.relative else str(file)
+
+    def __iter__(self) -> Iterator[Shot]:
+        from personsearch.cli.failures import say
+        from personsearch.errors import InputError
+        from personsearch.images import load
+
+        for file, video in self._files:
+            try:
+                if video:
+                    yield from self._frames(file)
+                else:
+                    yield load(file, name=self._name(file)), {}
+            except InputError as error:
+                if len(self._files) == 1 and not self.failed:
+                    raise
+                self.failed.append(str(error))
+                say(str(error))
+
+    def _frames(self, file: Path) -> Iterator[Shot]:
+        from personsearch.cli.failures import say
+        from personsearch.media.video import Video
+        from personsearch.types import Picture
+
+        with Video(file) as video:
+            for frame in video.frames(self._sampling):
+                name = f"{self._name(file)}@{clock(frame.position)}"
+                place = {
+                    "video": self._name(file),
+                    "position_s": round(frame.position, 6),
+                    "pts": frame.pts,
+                    "time_base": str(frame.time_base),
+                }
+                yield Picture(frame.pixels, name), place
+            if video.damage is not None:
+                self.failed.append(f"{file}: {video.damage}")
+                say(self.failed[-1])
+
+
+def _camera_shots(address: str, every: float, seconds: float | None) -> Iterator[Shot]:
+    from personsearch.media.camera import camera
+    from personsearch.types import Picture
+
+    source = camera(address)
+    for frame in source.frames(every, seconds=seconds):
+        yield Picture(frame.pixels, source.name), {"time": round(frame.time, 3)}
 
 
 def answer(picture: Picture, seen: Detections, fingerprint: str, *, embed: bool) -> Answer:

@@ -32,7 +32,13 @@ PACKAGES = (
     "rich",
     "typer",
 )
-EXTRAS = {"heic": "pillow-heif", "onnx": "onnxruntime", "timm": "timm", "tensorboard": "tensorboard"}
+EXTRAS = {
+    "heic": "pillow-heif",
+    "video": "av",
+    "onnx": "onnxruntime",
+    "timm": "timm",
+    "tensorboard": "tensorboard",
+}
 
 
 def doctor(
@@ -58,6 +64,7 @@ def doctor(
         _check("write a file", _writing_works),
         _check("write a gallery", _gallery_works),
         *_extras(),
+        *_video(),
         _row("network", "ok", "offline: nothing is downloaded or sent unless you ask for it"),
     ]
     failed = [check["check"] for check in checks if check["state"] == "failed"]
@@ -110,6 +117,40 @@ def _extras() -> list[dict[str, Any]]:
         except metadata.PackageNotFoundError:
             rows.append(_row(f"extra {extra}", "absent", f"pip install 'personsearch[{extra}]'"))
     return rows
+
+
+def _video() -> list[dict[str, Any]]:
+    """Whether videos can be read, where their reader is installed."""
+    try:
+        metadata.version(EXTRAS["video"])
+    except metadata.PackageNotFoundError:
+        return []
+    return [_check("read a video", _video_works)]
+
+
+def _video_works() -> str:
+    """Two frames go into a video and come back, each at its time."""
+    import numpy as np
+
+    from personsearch.media.container import pyav
+    from personsearch.media.video import Video
+
+    av = pyav()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "doctor.mkv"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+            for number in range(2):
+                frame = av.VideoFrame.from_ndarray(np.full((16, 32, 3), 100 * number, np.uint8))
+                frame.pts = 5 * number
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        with Video(path) as video:
+            seen = [(round(frame.position, 3), frame.pixels.shape) for frame in video.frames()]
+    if seen != [(0.0, (16, 32, 3)), (0.2, (16, 32, 3))]:
+        raise ArithmeticError(f"a video does not come back as it was: {seen}")
+    return f"FFmpeg {getattr(av, 'ffmpeg_version_info', 'of PyAV')}, two frames there and back"
 
 
 def _device_works(device: str) -> str:

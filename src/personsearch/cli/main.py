@@ -27,6 +27,8 @@ from personsearch.cli import (
     evaluate,
     export,
     failures,
+    forget,
+    gallery,
     index,
     search,
     train,
@@ -44,6 +46,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.add_typer(gallery.app, name="gallery")
+app.command("forget")(forget.forget)
 app.command("export")(export.export)
 app.command("ablation")(ablation.ablation)
 app.command("demo")(demo.demo)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from personsearch.cli.filters import (
+    CameraOption,
+    MaxHeightOption,
+    MinHeightOption,
+    PathOption,
+    PurposeOption,
+    SinceOption,
+    UntilOption,
+    asked_filter,
+)
 from personsearch.cli.options import (
     DeviceOption,
     FormatOption,
@@ -19,8 +32,12 @@ from personsearch.cli.options import (
     PartsOption,
 )
 from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
+from personsearch.cli.sources import clock
 
 if TYPE_CHECKING:
+    from personsearch.baselines.open import Where
+    from personsearch.cli.query import Wanted
+    from personsearch.gallery.searching import Asked
     from personsearch.types import Hit, Picture, SearchResult
 
 
@@ -54,6 +71,9 @@ HtmlOption = Annotated[
 ]
 PerOption = Annotated[PerKind, typer.Option("--per", help="One hit a picture, or everybody in it.")]
 OwnOption = Annotated[bool, typer.Option("--own", help="The query's own picture is an answer, too.")]
+ApproximateOption = Annotated[
+    bool, typer.Option("--approximate", help="Look at the nearest cells only, where there are any.")
+]
 ExitCodeOption = Annotated[bool, typer.Option("--exit-code", help="End with 1 when there is no hit.")]
 
 
@@ -69,6 +89,14 @@ def search(
     html: HtmlOption = None,
     per: PerOption = PerKind.PICTURE,
     own: OwnOption = False,
+    camera: CameraOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    path: PathOption = None,
+    min_height: MinHeightOption = None,
+    max_height: MaxHeightOption = None,
+    purpose: PurposeOption = "",
+    approximate: ApproximateOption = False,
     exit_code: ExitCodeOption = False,
     parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
@@ -80,56 +108,134 @@ def search(
 
     Without --box the picture must show one person; several are listed, to be picked by number.
     Hits are ranked by likeness of appearance, mostly clothing: a person who changed clothes is
-    missed, and somebody dressed alike is found. The query's own picture is left out. No hits is
-    an answer, too: exit code 0.
+    missed, and somebody dressed alike is found. The query's own picture is left out. Conditions
+    (--camera, --since, --path ...) are met before anybody is ranked, and what is not known meets
+    none. The search is noted in the gallery's audit log. No hits is an answer, too: exit code 0.
 
     \b
     Examples:
       personsearch search --query photo.jpg --box 412,88,140,390 --model model --gallery gallery
       personsearch search -q photo.jpg --largest -m model -g gallery -k 20 --html hits.html
+      personsearch search -q photo.jpg -m model -g gallery --camera north --since 2026-06-01
       personsearch search -q photo.jpg -m model -g gallery --format paths -0 | xargs -0 cp -t hits/
     """
-    from personsearch.baselines.open import Where, open_searcher
-    from personsearch.cli.query import Wanted, warn_if_small
-    from personsearch.gallery.gallery import Gallery
+    from personsearch.baselines.open import Where
+    from personsearch.cli.query import Wanted
+    from personsearch.gallery.searching import Asked
     from personsearch.images import load
-    from personsearch.types import Query
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     wanted = Wanted(box=box, pick=pick, largest=largest, conf=conf)
+    where = asked_filter(camera, since, until, path, min_height, max_height)
+    asked = Asked(k=top_k, per=per.value, min_score=conf, where=where, exact=not approximate)
     picture = load(query, name=str(query))
+    named = model, Where(parts=parts, device=device)
+    result, name = _find(picture, wanted, asked, gallery, named, None if own else query)
+    note_search(result, query, asked, purpose)
+    _write_page(html, result, picture, name)
+    printer(answer(result, html, asked))
+    raise typer.Exit(int(exit_code and not result.hits))
+
+
+def _find(
+    picture: Picture,
+    wanted: Wanted,
+    asked: Asked,
+    gallery: Path,
+    model: tuple[str, Where],
+    without: Path | None,
+) -> tuple[SearchResult, str]:
+    """Who is like the person wanted, and the name of the model that says so."""
+    from personsearch.baselines.open import open_searcher
+    from personsearch.cli.query import warn_if_small
+    from personsearch.gallery.gallery import Gallery
+    from personsearch.types import Query
+
     person = wanted.given(picture)
     with Gallery.open(gallery) as opened:
-        searcher = open_searcher(model, Where(parts=parts, device=device))
+        searcher = open_searcher(*model)
         opened.check_model(searcher.fingerprint)
         if person is None:
             person = wanted.found(picture, searcher.detect(picture))
         warn_if_small(person)
-        result = opened.search(
-            searcher.embed(picture, person[None])[0],
-            top_k,
+        results = opened.search_many(
+            searcher.embed(picture, person[None]),
+            [Query(picture.name, person)],
+            asked,
             fingerprint=searcher.fingerprint,
-            query=Query(str(query), person),
-            per=per.value,
-            exclude_picture=None if own else query,
-            min_score=conf,
+            exclude_pictures=[without],
         )
-    _write_page(html, result, picture, searcher.name)
-    printer(answer(result, html))
-    raise typer.Exit(int(exit_code and not result.hits))
+    return results[0], searcher.name
+
+
+def note_search(result: SearchResult, query: Path, asked: Asked, purpose: str) -> None:
+    """Put a search into the gallery's audit log: who looked for whom, and what was found.
+
+    A gallery that cannot be written to (on read-only media, or somebody else's) is searched all the
+    same, and the user is told that nothing was noted.
+    """
+    from personsearch.errors import PersonSearchError
+    from personsearch.files import sha256_of
+    from personsearch.gallery.audit import AuditLog
+
+    details = {
+        "query": {
+            "picture": str(query),
+            "sha256": sha256_of(query),
+            "box_xyxy": rounded_box(result.query.box),
+        },
+        "model": result.model,
+        "filter": asked.where.to_json(),
+        "hits": [hit.detection for hit in result.hits],
+        "purpose": purpose,
+    }
+    try:
+        AuditLog(Path(result.gallery)).append("search", details)
+    except PersonSearchError as error:
+        print(f"warning: this search is not in the audit log: {error}", file=sys.stderr)
 
 
 def _write_page(path: Path | None, result: SearchResult, picture: Picture, model: str) -> None:
     if path is None:
         return
     from personsearch.files import write_text
-    from personsearch.images import load
     from personsearch.report.html import PageOptions, search_page
 
-    write_text(path, search_page(result, picture, load, PageOptions(model=model)))
+    frames: dict[str, tuple[Path, float]] = {}
+    hits = []
+    for hit in result.hits:
+        name = hit.picture if hit.position is None else f"{hit.picture}@{clock(hit.position)}"
+        if hit.position is not None:
+            frames[name] = Path(hit.picture), hit.position
+        hits.append(replace(hit, picture=name))
+    result = replace(result, hits=tuple(hits))
+    write_text(path, search_page(result, picture, _loader(frames), PageOptions(model=model)))
 
 
-def answer(result: SearchResult, html: Path | None = None) -> Answer:
+def _loader(frames: dict[str, tuple[Path, float]]) -> Callable[[str], Picture]:
+    """Loads pictures by their paths, and by name these frames of videos: each video is decoded once."""
+    from personsearch.errors import InputError
+    from personsearch.images import decode, encode_jpeg, load
+    from personsearch.media.stills import Stills
+
+    kept: dict[str, bytes | InputError] = {}  # small, however many hits there are
+    with Stills() as stills:
+        for name, (file, position) in sorted(frames.items(), key=lambda item: item[1]):
+            try:
+                kept[name] = encode_jpeg(stills(file, position=position).pixels)
+            except InputError as error:
+                kept[name] = error
+
+    def shown(name: str) -> Picture:
+        found = kept.get(name)
+        if isinstance(found, InputError):
+            raise found
+        return load(name) if found is None else decode(found, name)
+
+    return shown
+
+
+def answer(result: SearchResult, html: Path | None = None, asked: Asked | None = None) -> Answer:
     """The hits of a search, best first."""
     record = {
         "schema": "personsearch.search/1",
@@ -139,6 +245,8 @@ def answer(result: SearchResult, html: Path | None = None) -> Answer:
         "people": result.people,
         "model": result.model,
         "similarity": result.similarity,
+        "filter": {} if asked is None else asked.where.to_json(),
+        "exact": asked is None or asked.exact,
         "hits": [hit_record(hit) for hit in result.hits],
         "html": None if html is None else str(html),
     }
@@ -170,6 +278,8 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "detection": hit.detection,
         "camera": hit.camera,
         "time": hit.time,
+        "position_s": hit.position,
+        "span": None if hit.span is None else hit.span._asdict(),
     }
 
 
@@ -181,6 +291,7 @@ def hit_row(hit: Hit) -> dict[str, Any]:
         "probability": hit.probability,
         "similarity": hit.similarity,
         "picture": hit.picture,
+        "at": None if hit.position is None else clock(hit.position),
         "when": when,
         "camera": hit.camera,
         "box x,y,w,h": box_text(hit.box),

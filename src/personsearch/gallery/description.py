@@ -54,6 +54,9 @@ class Description:
         fingerprint, dim, similarity: of the model that described everybody in the gallery.
         created: ISO 8601, UTC.
         sources: the folders indexed; ``sources[i].number == i``.
+        generation: how often everybody was described anew by another model; names the tables.
+        numbered: detection numbers up to this one may have been given to people who are not
+            here any more, and are never given again.
     """
 
     fingerprint: str
@@ -61,6 +64,18 @@ class Description:
     similarity: Similarity
     created: str
     sources: tuple[Source, ...] = ()
+    generation: int = 0
+    numbered: int = 0
+
+    @property
+    def people_table(self) -> str:
+        """Name of the table of everybody."""
+        return table_name("people", self.generation)
+
+    @property
+    def ledger_table(self) -> str:
+        """Name of the table of all files."""
+        return table_name("ledger", self.generation)
 
     def check_model(self, fingerprint: str, gallery: Path) -> None:
         """Raise ModelMismatch unless ``fingerprint`` is that of the gallery's own model."""
@@ -118,6 +133,8 @@ class Description:
             "similarity": self.similarity,
             "created": self.created,
             "sources": sources,
+            "generation": self.generation,
+            "numbered": self.numbered,
         }
         write_json(gallery / DESCRIPTION, value)
 
@@ -143,7 +160,7 @@ def read_description(gallery: Path) -> Description:
             f"{gallery} is not a gallery: it has no {DESCRIPTION}",
             hint="make one with: personsearch index FOLDER --gallery DIR",
         )
-    value = _read_json(path)
+    value = read_object(path)
     version = value.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise _not_one(path, "it does not say its format version")
@@ -163,23 +180,40 @@ def read_description(gallery: Path) -> Description:
             similarity=value["similarity"],
             created=value["created"],
             sources=sources,
+            generation=int(value.get("generation", 0)),
+            numbered=int(value.get("numbered", 0)),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise _not_one(path, f"{type(error).__name__} at {error}") from error
     if description.similarity not in get_args(Similarity) or not isinstance(description.dim, int):
         raise _not_one(path, "dim or similarity is not a possible one")
     return description
 
 
-def write_calibration(gallery: Path, calibration: Calibration) -> None:
+def table_name(name: str, generation: int) -> str:
+    """What a table is called on disk.
+
+    >>> table_name("people", 0), table_name("people", 2)
+    ('people', 'people-2')
+    """
+    return f"{name}-{generation}" if generation else name
+
+
+def calibration_file(gallery: Path, generation: int) -> Path:
+    """Where the calibration of a generation's model is kept."""
+    name = Path(CALIBRATION)
+    return gallery / (table_name(name.stem, generation) + name.suffix)
+
+
+def write_calibration(gallery: Path, calibration: Calibration, generation: int = 0) -> None:
     """Keep the model's calibration with the people it described."""
-    write_json(gallery / CALIBRATION, calibration.to_json())
+    write_json(calibration_file(gallery, generation), calibration.to_json())
 
 
-def read_calibration(gallery: Path) -> Calibration | None:
+def read_calibration(gallery: Path, generation: int = 0) -> Calibration | None:
     """The calibration kept with the gallery, if there is one."""
-    path = gallery / CALIBRATION
-    return Calibration.from_json(_read_json(path)) if path.is_file() else None
+    path = calibration_file(gallery, generation)
+    return Calibration.from_json(read_object(path)) if path.is_file() else None
 
 
 def _beside(root: Path, gallery: Path) -> str | None:
@@ -190,7 +224,8 @@ def _beside(root: Path, gallery: Path) -> str | None:
         return None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a gallery; InputError for what is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

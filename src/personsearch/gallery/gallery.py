@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,27 +10,31 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from personsearch.files import disk_errors, sha256_of, sync_folder
+from personsearch.errors import InputError
+from personsearch.files import disk_errors, sync_folder
 from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
+from personsearch.gallery import removal
 from personsearch.gallery.batch import Batch
-from personsearch.gallery.description import (
-    new_description,
-    read_calibration,
-    read_description,
-    write_calibration,
-)
+from personsearch.gallery.cells import GROWTH, Cells, forget_cells, make_cells, read_cells
+from personsearch.gallery.description import new_description, read_description, write_calibration
 from personsearch.gallery.folder import LOCK, check_free, remove_unfinished
-from personsearch.gallery.ledger import Entry, FileState, Ledger, Place
+from personsearch.gallery.forgetting import who_is_older, whom_to_forget
+from personsearch.gallery.interrupt import uninterrupted
+from personsearch.gallery.ledger import Entry, FileState, Place
 from personsearch.gallery.lock import WriterLock
-from personsearch.gallery.people import Circumstances, Per
-from personsearch.gallery.snapshot import Snapshot, State, read_ledger
+from personsearch.gallery.people import Circumstances
+from personsearch.gallery.reading import ReadableGallery
+from personsearch.gallery.removal import Receipt, Store
+from personsearch.gallery.side import remove_leftovers
+from personsearch.gallery.snapshot import State
+from personsearch.gallery.suppression import Suppression, read_suppression
 from personsearch.gallery.tables import Table
 from personsearch.ranking.calibration import Calibration
-from personsearch.types import Array, Detections, Hit, Query, SearchResult, Similarity
+from personsearch.types import Array, Detections, Similarity
 
 
-class Gallery:
+class Gallery(ReadableGallery):
     """People already seen: a folder on disk that one process writes and many read.
 
     ``Gallery.create(...)`` and ``Gallery.open(path, writable=True)`` write, and hold the
@@ -43,16 +47,19 @@ class Gallery:
 
     def __init__(self, path: Path, lock: WriterLock | None) -> None:
         """Not for callers: see :meth:`create` and :meth:`open`."""
-        self.path = path
+        super().__init__(path)
         self._lock = lock
-        self._about = read_description(path)
-        self.calibration = read_calibration(path)
-        self._people_table = Table(path, "people", rows.schema(self._about.dim))
-        self._ledger_table = Table(path, "ledger", records.SCHEMA)
-        self._ledger = read_ledger(self._ledger_table)
         self._batch = Batch(self._people_table, self._ledger_table)
-        self._next_detection = 1 if lock is None else self._sweep() + 1
-        self._snapshot = Snapshot(path, self._people_table, self._ledger_table, self._about.dim)
+        self._kept_out = read_suppression(path)
+        self._next_detection = 1
+        if lock is not None:
+            self._people_table.upgrade()
+            self._ledger_table.upgrade()
+            remove_leftovers(path, self._about)
+            most = self._sweep()  # before the same numbers of pictures are given again
+            removal.finish(self._store())  # that another process died in
+            self._about, self._kept_out = read_description(path), read_suppression(path)
+            self._next_detection = max(most, self._about.numbered) + 1
 
     @classmethod
     def create(
@@ -101,7 +108,7 @@ class Gallery:
         Raises:
             InputError: there is none, or it is damaged.
             PersonSearchError: a newer version made it.
-            LockedError: ``writable``, and another process is writing; the message says who.
+            LockedError: ``writable``, and another process is writing, and who.
         """
         path = Path(path)
         read_description(path)
@@ -132,56 +139,6 @@ class Gallery:
             self._lock.release()
             self._lock = None
 
-    @property
-    def fingerprint(self) -> str:
-        """The model that described everybody in here."""
-        return self._about.fingerprint
-
-    @property
-    def dim(self) -> int:
-        """Length of an embedding."""
-        return self._about.dim
-
-    @property
-    def similarity(self) -> Similarity:
-        """How embeddings are compared."""
-        return self._about.similarity
-
-    @property
-    def created(self) -> str:
-        """When, ISO 8601, UTC."""
-        return self._about.created
-
-    @property
-    def pictures(self) -> int:
-        """How many different pictures are searched (copies of one count once)."""
-        return len(self._ledger.live())
-
-    @property
-    def people(self) -> int:
-        """How many people are searched."""
-        return sum(self._ledger.live().values())
-
-    def check_model(self, fingerprint: str) -> None:
-        """Raise ModelMismatch unless ``fingerprint`` is that of this gallery's model."""
-        self._about.check_model(fingerprint, self.path)
-
-    def entries(self) -> Iterator[Entry]:
-        """What is known of every file, in the order in which they were first seen."""
-        return iter(self._ledger)
-
-    def entry(self, place: Place) -> Entry | None:
-        """What is known of the file at ``place``."""
-        return self._ledger.get(place)
-
-    def file(self, place: Place) -> Path:
-        """Where the file at ``place`` is now."""
-        return self._about.file(place, self.path)
-
-    def place(self, file: Path | str) -> Place | None:
-        """What the ledger calls ``file``; None outside of every folder that was indexed."""
-        return self._about.place(Path(file), self.path)
-
     def add_source(self, folder: Path | str) -> None:
         """Let the files below ``folder`` have places in the ledger.
 
@@ -194,14 +151,6 @@ class Gallery:
             about.write(self.path)
             self._about = about
 
-    def picture_of(self, sha256: str) -> int | None:
-        """The number of the picture with this content, if its people are stored."""
-        return self._ledger.picture_of(sha256)
-
-    def is_live(self, picture: int) -> bool:
-        """Whether a file with this picture's content is present."""
-        return self._ledger.is_live(picture)
-
     def check(self, seen: Detections) -> None:
         """Raise ValueError for embeddings of another length, and for what is not finite."""
         if len(seen) and seen.embeddings.shape[1] != self.dim:
@@ -209,6 +158,12 @@ class Gallery:
         for name in ("boxes", "scores", "embeddings"):
             if not np.isfinite(getattr(seen, name)).all():
                 raise ValueError(f"{name} of the detections are not finite")
+
+    def keeps_out(
+        self, sha256: str, seen: Detections, frame: int | None = None, position: float | None = None
+    ) -> Array:
+        """(n,) bool: who among ``seen`` in a picture of this content was forgotten and must not be added."""
+        return self._kept_out.keeps_out(sha256, seen, frame, self.fingerprint, self.similarity, position)
 
     def add_picture(
         self,
@@ -218,16 +173,21 @@ class Gallery:
         camera: str | None = None,
         time: float | None = None,
         frame: int | None = None,
+        dhash: int | None = None,
     ) -> int:
         """Record that ``seen`` (it may be nobody) were in ``file``; the number of the picture.
 
-        What the same place held before is replaced.
+        What the same place held before is replaced. People who were forgotten in a picture of this
+        content are left out, and so is whoever looks like an example that was kept of them.
 
         Raises:
             ValueError: as :meth:`check`.
         """
         self._check_writing()
         self.check(seen)
+        out = self.keeps_out(file.sha256, seen, frame)
+        if out.any():
+            seen = seen.take(~out)
         number = self._ledger.newest_picture + 1
         people = None
         if len(seen):
@@ -236,24 +196,22 @@ class Gallery:
             )
             people = rows.to_rows(seen, self._next_detection, known)
             self._next_detection += len(seen)
-        self._record(file, people, state="done", picture=number, people=len(seen))
+        self._record(file, people, state="done", picture=number, people=len(seen), dhash=dhash)
         return number
 
     def add_place(self, file: FileState, picture: int) -> None:
         """Record that ``file`` holds a ``picture`` whose people are stored already."""
         self._check_writing()
-        self._record(file, state="done", picture=picture, people=self._ledger.entry_of(picture).people)
+        same = self._ledger.entry_of(picture)
+        known = {name: getattr(same, name) for name in ("people", "dhash", "sampling", "stage", "error")}
+        self._record(file, state="done", picture=picture, **known)
 
     def add_failure(self, file: FileState, stage: str, error: str) -> Entry:
         """Record that ``file`` could not be used, and why; what is then known of it."""
         self._check_writing()
         old = self._ledger.get(file.place)
         attempts = 1
-        if (
-            old is not None
-            and old.state == "failed"
-            and (old.size, old.mtime_ns) == (file.size, file.mtime_ns)
-        ):
+        if old and (old.state, old.size, old.mtime_ns) == ("failed", file.size, file.mtime_ns):
             attempts = old.attempts + 1
         return self._record(file, state="failed", stage=stage, error=error, attempts=attempts)
 
@@ -264,7 +222,8 @@ class Gallery:
         if old is None:
             raise ValueError(f"nothing is known of {place}")
         file = FileState(place=place, size=old.size, mtime_ns=old.mtime_ns, sha256=old.sha256)
-        self._record(file, state="missing", picture=old.picture, people=old.people)
+        names = () if old.state == "partial" else ("picture", "people", "dhash", "sampling")
+        self._record(file, state="missing", **{name: getattr(old, name) for name in names})
 
     def _record(self, file: FileState, rows: pa.Table | None = None, **known: Any) -> Entry:
         """Put an entry into the batch, and commit the batch when it is large or old enough."""
@@ -293,97 +252,114 @@ class Gallery:
         self._check_writing()
         self._batch.commit()
 
-    def search(
-        self,
-        embedding: Array,
-        k: int = 20,
-        *,
-        fingerprint: str,
-        query: Query,
-        per: Per = "picture",
-        exclude_picture: Path | str | None = None,
-        min_score: float = 0.5,
-    ) -> SearchResult:
-        """The ``k`` people most like ``embedding``, exactly, in the newest state of the gallery.
+    def forget(
+        self, detections: Collection[int], *, reason: str = "", keep_examples: float | None = None
+    ) -> Receipt:
+        """Delete people for good, and keep them out when the same pictures are indexed again.
+
+        Everything that overlaps them in their pictures (IoU of at least a half) goes with them. Their
+        vectors leave the disk at once: the table is written anew, which at 500,000 people takes
+        some seconds. The catch: copies of the folder, pages that were written before, and the
+        photographs themselves are not touched; and another picture of the same person, indexed
+        later, is not recognised, for nothing is kept to recognise it by.
 
         Args:
-            embedding: (d,) raw, of the person looked for.
-            k: how many hits at most.
-            fingerprint: the model that made ``embedding``.
-            query: whom we look for, passed on to the result.
-            per: ``"picture"`` gives the best person of each picture, for one person cannot be
-                two of its people; ``"person"`` gives everybody.
-            exclude_picture: a file whose people (and those of its copies) are no answer, such
-                as the query's own, wherever it lies. A content that the gallery does not know
-                excludes nobody.
-            min_score: people whom the detector was less sure of are no answer. They are
-                stored all the same: 0 searches everything.
+            detections: their numbers, as hits name them.
+            reason: for the receipt and the audit log.
+            keep_examples: also keep their descriptions, and leave whoever is at least so similar
+                out of every picture added from now on. This is the one way in which something of
+                the person stays.
+
+        Returns:
+            What was deleted; it is also in the audit log.
 
         Raises:
-            ModelMismatch: ``embedding`` is of another model.
-            PersonSearchError: people are missing that the ledger promises.
+            InputError: one of the numbers is nobody's; nothing was deleted.
         """
-        self.check_model(fingerprint)
-        embedding = np.asarray(embedding, np.float32)
-        if embedding.shape != (self.dim,) or not np.isfinite(embedding).all():
-            raise ValueError(f"an embedding is ({self.dim},) finite numbers, got shape {embedding.shape}")
-        if k < 1 or per not in ("picture", "person"):
-            raise ValueError(f"k must be at least 1 and per 'picture' or 'person', got {k}, {per!r}")
-        state = self._newest()
-        without = None if exclude_picture is None else self._picture_in(Path(exclude_picture), state.ledger)
-        chosen, alike = state.people.best(embedding, k, self.similarity, per, without, min_score)
-        return SearchResult(
-            query=query,
-            hits=self._hits(state, chosen, alike),
-            gallery=str(self.path),
-            model=self.fingerprint,
-            similarity=self.similarity,
-            pictures=state.pictures,
-            people=len(state.people),
-        )
+        self._check_writing()
+        self._batch.commit()
+        store = self._store()
+        plan = whom_to_forget(store, detections, keep_examples, self.similarity)
+        receipt = removal.new_receipt(store, "forget", plan.detections, plan.pictures, reason, plan.out)
+        return self._remove(store, receipt, plan.out)
 
-    def _picture_in(self, file: Path, ledger: Ledger) -> int | None:
-        """The picture in ``file``: by its place, else by its content; None for one that is not known."""
-        place = self.place(file)
-        entry = None if place is None else ledger.get(place)
-        if entry is not None:
-            return entry.picture
-        try:
-            return ledger.picture_of(sha256_of(file))
-        except OSError:
-            return None
+    def prune(
+        self, before: float, *, cameras: Sequence[str] = (), reason: str = "", only_count: bool = False
+    ) -> Receipt:
+        """Delete everybody whose picture is older than ``before`` (seconds since 1970), for good.
 
-    def _hits(self, state: State, chosen: Array, alike: Array) -> tuple[Hit, ...]:
-        """The people in the rows ``chosen``, with all that is known of them."""
-        people = state.people
-        chances = None if self.calibration is None else self.calibration.probability(alike)
-        hits = []
-        for rank, row in enumerate(chosen.tolist()):
-            camera, taken = people.circumstances(row)
-            hit = Hit(
-                rank=rank + 1,
-                similarity=float(alike[rank]),
-                picture=str(self.file(state.ledger.place_of(int(people.picture[row])))),
-                box=people.box[row],
-                score=float(people.score[row]),
-                detection=int(people.detection[row]),
-                probability=None if chances is None else float(chances[rank]),
-                camera=camera,
-                time=taken,
-            )
-            hits.append(hit)
-        return tuple(hits)
+        A picture without a time is as old as its entry in the ledger. The files stay known, so
+        that indexing them again does not bring the people back; nobody is kept out for good.
 
-    def _newest(self) -> State:
-        """The newest state, with what this object or other processes have written."""
+        Args:
+            before: seconds since 1970.
+            cameras: only people seen by these.
+            reason: for the receipt and the audit log.
+            only_count: delete nobody, and give the receipt that it would have been; a gallery that
+                is open for reading can do that, too.
+        """
+        if not only_count:
+            self._check_writing()
         if self._lock is not None:
             self._batch.commit()
-            return self._snapshot.newest(self._ledger)
-        state = self._snapshot.newest()
-        if state.ledger is not self._ledger:
-            self._about = read_description(self.path)  # first: new entries may be of new sources
-            self._ledger = state.ledger
-        return state
+        store = self._store()
+        plan = who_is_older(store, before, cameras)
+        receipt = removal.new_receipt(store, "prune", plan.detections, plan.pictures, reason, plan.out)
+        return receipt if only_count or not plan.detections else self._remove(store, receipt, plan.out)
+
+    def maintain(self, *, cells: bool | None = None) -> Cells | None:
+        """Fold small files into large ones, and drop versions that no reader can be in any more.
+
+        Args:
+            cells: sort people into cells anew, for searches that need not be exact; by default
+                only where there are cells already, and twice as many people since.
+
+        Returns:
+            The cells, where there are any.
+        """
+        self._check_writing()
+        self._batch.commit()
+        with uninterrupted():
+            self._people_table.tidy()
+            self._ledger_table.tidy()
+        return self._sorted_into_cells(cells)
+
+    def _sorted_into_cells(self, wanted: bool | None) -> Cells | None:
+        if wanted is False:
+            forget_cells(self.path)
+            return None
+        try:
+            known = read_cells(self.path, self.fingerprint)
+        except InputError:  # damaged: it is made anew
+            known, wanted = None, True
+        grown = known is not None and self.people >= GROWTH * len(known.detection)
+        if not wanted and not grown:
+            return known
+        made = make_cells(self._newest().people, self.similarity, self.fingerprint)
+        made.write(self.path)
+        return made
+
+    def _store(self) -> Store:
+        return Store(
+            path=self.path,
+            about=self._about,
+            people=self._people_table,
+            table=self._ledger_table,
+            ledger=self._ledger,
+        )
+
+    def _remove(self, store: Store, receipt: Receipt, out: Suppression) -> Receipt:
+        removal.remove(store, receipt, out.under(receipt.receipt))
+        self._about = store.about
+        self._kept_out = read_suppression(self.path)
+        return receipt
+
+    def _newest(self) -> State:
+        """The newest state, with what this object has written."""
+        if self._lock is None:
+            return super()._newest()
+        self._batch.commit()
+        return self._snapshot.newest(self._ledger)
 
     def _check_writing(self) -> None:
         if self._lock is None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from personsearch.types import Array
 
-State = Literal["done", "failed", "missing"]
+State = Literal["done", "failed", "missing", "near", "partial"]
 
 
 class Place(NamedTuple):
@@ -55,14 +55,19 @@ class Entry:
         source, path: its place.
         size, mtime_ns: of the file when it was last looked at; equal ones are taken for no change.
         sha256: of its content; empty when it could not be read.
-        state: ``"done"`` (searched), ``"failed"`` (could not be used) or ``"missing"`` (the
+        state: ``"done"`` (searched), ``"failed"`` (could not be used), ``"missing"`` (the
             file is gone; its people are kept but not searched, until the file is back, here
-            or elsewhere).
+            or elsewhere), ``"near"`` (another picture saved anew; not stored again) or
+            ``"partial"`` (a video that was not looked at to its end yet; not searched).
         picture: number of its content; None unless its people are stored.
         people: how many of them.
-        stage, error: of a failure, where and why.
+        stage, error: of a failure, where and why; of a video that is done, what could not be read.
         attempts: how often it was tried since its content last changed.
         recorded: when, in seconds since 1970.
+        dhash: 64 bits of what the picture looks like, as a signed number.
+        like: of a near duplicate, the picture that it is.
+        sampling: of a video, which frames are looked at.
+        reached: of a partial video, the position of the last frame looked at, in seconds.
     """
 
     source: int
@@ -77,6 +82,10 @@ class Entry:
     error: str | None = None
     attempts: int = 1
     recorded: float = field(default_factory=time.time)
+    dhash: int | None = None
+    like: int | None = None
+    sampling: str | None = None
+    reached: float | None = None
 
     @property
     def place(self) -> Place:
@@ -98,6 +107,11 @@ SCHEMA = pa.schema(
         pa.field("error", pa.string()),
         pa.field("attempts", pa.int32(), nullable=False),
         pa.field("recorded", pa.float64(), nullable=False),
+        # Columns from here on came later: tables made before lack them until they are written to.
+        pa.field("dhash", pa.int64()),
+        pa.field("like", pa.int64()),
+        pa.field("sampling", pa.string()),
+        pa.field("reached", pa.float64()),
     ]
 )
 
@@ -131,7 +145,11 @@ class Ledger:
     @staticmethod
     def from_batches(batches: Iterable[pa.RecordBatch]) -> Ledger:
         """The ledger that rows of the table make."""
-        return Ledger(Entry(**row) for batch in batches for row in batch.to_pylist())
+        return Ledger(
+            Entry(**dict(zip(batch.schema.names, row, strict=True)))
+            for batch in batches
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        )
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
@@ -146,7 +164,8 @@ class Ledger:
         self._entries[entry.place] = entry
         if entry.picture is not None:
             self._places.setdefault(entry.picture, set()).add(entry.place)
-            self._by_content[entry.sha256] = entry.picture
+            if entry.state != "partial":  # a copy of what is half done is not done
+                self._by_content[entry.sha256] = entry.picture
             self._newest_picture = max(self._newest_picture, entry.picture)
         if old is None or old.picture is None or old.picture == entry.picture:
             return None
@@ -164,12 +183,18 @@ class Ledger:
 
     def entry_of(self, picture: int) -> Entry:
         """What is known of one of the files with this content, a present one if there is any."""
-        entries = [self._entries[place] for place in self._places[picture]]
-        return min(entries, key=lambda entry: (entry.state != "done", _order(entry.place)))
+        if len(self._places[picture]) == 1:
+            return self._entries[next(iter(self._places[picture]))]
+        return self.entries_of(picture)[0]
 
     def place_of(self, picture: int) -> Place:
         """Where this content is: the first of its places, in order of their paths."""
         return self.entry_of(picture).place
+
+    def entries_of(self, picture: int) -> list[Entry]:
+        """What is known of all files with this content, present ones first, in order of their paths."""
+        entries = [self._entries[place] for place in self._places.get(picture, ())]
+        return sorted(entries, key=lambda entry: (entry.state != "done", _order(entry.place)))
 
     def is_live(self, picture: int) -> bool:
         """Whether a file with this content is present."""

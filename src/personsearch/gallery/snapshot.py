@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from personsearch.errors import PersonSearchError
+from personsearch.gallery.cells import Located, read_cells
 from personsearch.gallery.ledger import SCHEMA, Ledger
 from personsearch.gallery.people import People
 from personsearch.gallery.tables import Table
+from personsearch.types import Array
 
 
 def read_ledger(table: Table) -> Ledger:
@@ -21,11 +23,24 @@ def read_ledger(table: Table) -> Ledger:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class State:
-    """What a gallery holds at one moment: its ledger, who is searched, in how many pictures."""
+    """What a gallery holds at one moment: its ledger, who is searched, in how many pictures.
+
+    ``named`` keeps which people are in the pictures that some globs name: thousands of paths are
+    not matched again for every query. ``cells`` keeps the people sorted into cells, once asked for.
+    """
 
     ledger: Ledger
     people: People
     pictures: int
+    named: dict[tuple[str, ...], Array] = field(default_factory=dict)
+    cells: list[Located | None] = field(default_factory=list)
+
+    def located(self, path: Path, fingerprint: str) -> Located | None:
+        """The people in the cells kept with the gallery at ``path``; None where there are none."""
+        if not self.cells:
+            kept = read_cells(path, fingerprint)
+            self.cells.append(None if kept is None else kept.of(self.people))
+        return self.cells[0]
 
 
 class Snapshot:
@@ -47,27 +62,52 @@ class Snapshot:
             PersonSearchError: people are missing that the ledger promises.
         """
         with self._reading:
-            for _ in range(10):
+            for attempt in range(10):
                 versions = self._ledger_table.newest(), self._people_table.newest()
                 if self._state is not None and self._versions == versions:
                     return self._state
-                ledger = read_ledger(self._ledger_table) if written is None else written
-                live = ledger.live()
-                people = self._read_people(live)
-                found = people.counts()
-                wrong = sum(found.get(picture, 0) != number for picture, number in live.items())
+                try:
+                    ledger = read_ledger(self._ledger_table) if written is None else written
+                    live = ledger.live()
+                    people = self._read_people(live)
+                except PersonSearchError:
+                    # Files of an older version go when somebody is forgotten: look again then.
+                    if attempt == 9 or not self._has_moved(versions):
+                        raise
+                    continue
+                wrong = _wrong(people, live)
                 if not wrong:
                     self._versions = versions
                     self._state = State(ledger=ledger, people=people, pictures=len(live))
                     return self._state
-                if self._ledger_table.newest() == versions[0]:
+                if not self._has_moved(versions):
                     break  # otherwise a writer came between the two tables: look again
         raise PersonSearchError(
             f"{self._path} is damaged: people of {wrong} pictures are not all there",
-            hint="restore it from a copy, or index the pictures into a new gallery",
+            hint=f"personsearch gallery verify --gallery {self._path} --repair, or restore a copy",
         )
 
+    def _has_moved(self, versions: tuple[int, int]) -> bool:
+        return (self._ledger_table.newest(), self._people_table.newest()) != versions
+
     def _read_people(self, live: dict[int, int]) -> People:
+        """The people of the ``live`` pictures; of those that are in memory already, only the new ones.
+
+        A row never changes and a new one has a larger number, except where people were forgotten
+        or a picture came back: then the counts are wrong, and everything is read.
+        """
         pictures = np.array(sorted(live), np.int64)
+        if self._state is not None and len(self._state.people):
+            old = self._state.people.of_pictures(pictures)
+            new = list(self._people_table.batches(People.COLUMNS, f"detection > {self._state.people.newest}"))
+            people = old.followed_by(new, pictures, sum(len(batch) for batch in new))
+            if not _wrong(people, live):
+                return people
         batches = self._people_table.batches(People.COLUMNS)
         return People.load(batches, pictures, len(self._people_table), self._dim)
+
+
+def _wrong(people: People, live: dict[int, int]) -> int:
+    """Of how many pictures there are more or fewer people than the ledger says."""
+    found = people.counts()
+    return sum(found.get(picture, 0) != number for picture, number in live.items())

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -63,10 +64,52 @@ class Table:
         with self._one_line_errors():
             return int(self._table.count_rows())
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """All rows of the version we are at, some thousand at a time."""
+    def batches(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows of the version we are at, some thousand at a time.
+
+        Args:
+            columns: of the schema; one that the table on disk does not have yet is all null.
+            where: a condition in SQL, from numbers of ours only, never from a user's text.
+        """
         with self._one_line_errors():
-            yield from self._table.search().select(list(columns)).to_batches(8192)
+            present = set(self._table.schema.names)
+            query = self._table.search().select([name for name in columns if name in present])
+            if where is not None:
+                query = query.where(where)
+            for batch in query.to_batches(8192):
+                yield batch if set(columns) <= present else self._completed(batch, columns)
+
+    def rows_of(
+        self, column: str, numbers: Sequence[int], columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows whose ``column`` is one of ``numbers``."""
+        for condition in _conditions(column, numbers):
+            yield from self.batches(columns, condition)
+
+    def _completed(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+        """``batch`` with nulls for the columns that it lacks."""
+        fields = [self.schema.field(name) for name in columns]
+        arrays = [
+            batch.column(field.name) if field.name in batch.schema.names else pa.nulls(len(batch), field.type)
+            for field in fields
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+    def upgrade(self) -> None:
+        """Add the columns of the schema that the table on disk lacks; nobody has them yet."""
+        with self._one_line_errors():
+            present = set(self._table.schema.names)
+            missing = [field for field in self.schema if field.name not in present]
+            if not missing:
+                return
+            needed = [field.name for field in missing if not field.nullable]
+            if needed:
+                raise PersonSearchError(
+                    f"{self.files} is damaged: it has no column {needed[0]}",
+                    hint="restore the gallery from a copy, or index into a new one",
+                )
+            self._table.add_columns(missing)
+        self._sync()
 
     def add(self, rows: pa.Table) -> None:
         """Append ``rows`` in one commit; they are on disk when this returns."""
@@ -83,16 +126,57 @@ class Table:
 
     def delete(self, column: str, numbers: Sequence[int]) -> None:
         """Delete the rows whose ``column`` is one of ``numbers``."""
-        for start in range(0, len(numbers), _AT_A_TIME):
-            several = ", ".join(str(int(number)) for number in numbers[start : start + _AT_A_TIME])
+        for condition in _conditions(column, numbers):
             with self._one_line_errors():
-                self._table.delete(f"{column} IN ({several})")
+                self._table.delete(condition)
         self._sync()
 
     def tidy(self) -> None:
         """Fold small files into large ones and drop versions that no reader can be in any more."""
         with self._one_line_errors():
             self._table.optimize(cleanup_older_than=_KEEP)
+        self._sync()
+
+    def rewrite(self, keep: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None) -> None:
+        """Write all rows into new files in one commit, and remove every older file.
+
+        Deleting marks rows, and the folding of small files leaves a large one with few marks as
+        it is (measured): only this takes the bytes of a deleted row off the disk. A reader in
+        the middle of an older version has to begin again. Killed on the way, the table is as before
+        or as after, perhaps with old files lying about, which the next call removes.
+
+        Args:
+            keep: what is kept of each batch; None for all of it.
+        """
+        with self._one_line_errors():
+            kind = self._table.schema
+
+            def kept() -> Iterator[pa.RecordBatch]:
+                for batch in self.batches(kind.names):
+                    rest = batch if keep is None else keep(batch)
+                    yield pa.RecordBatch.from_arrays(rest.columns, schema=kind)
+
+            self._table.add(pa.RecordBatchReader.from_batches(kind, kept()), mode="overwrite")
+        self._sync()  # the new is on disk before the old goes
+        with self._one_line_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about readers, who begin again
+            self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+        self._sync()
+
+    def versions(self) -> list[int]:
+        """The versions that are still there, oldest first."""
+        with self._one_line_errors():
+            return sorted(int(about["version"]) for about in self._table.list_versions())
+
+    def go_to(self, version: int) -> None:
+        """Read an older version; :meth:`newest` returns to the present."""
+        with self._one_line_errors():
+            self._table.checkout(version)
+
+    def restore(self) -> None:
+        """Make the version that :meth:`go_to` went to the newest."""
+        with self._one_line_errors():
+            self._table.restore()
         self._sync()
 
     def _present(self) -> dict[tuple[str, int, int], Path]:
@@ -136,7 +220,12 @@ class Table:
                 yield
             except PersonSearchError:
                 raise
-            except (RuntimeError, OSError, ValueError) as error:
+            except BaseException as error:
+                # A panic of LanceDB on a damaged file is a BaseException of its own.
+                if not isinstance(error, RuntimeError | OSError | ValueError) and (
+                    type(error).__name__ != "PanicException"
+                ):
+                    raise
                 system = re.search(r"os error (\d+)", str(error))
                 number = int(system[1]) if system else getattr(error, "errno", None)
                 if number in (1, 13, 28, 30, 122):  # disk_errors says these better
@@ -146,3 +235,10 @@ class Table:
                     f"{self.files} cannot be used: {said}",
                     hint="restore the gallery from a copy, or index into a new one",
                 ) from error
+
+
+def _conditions(column: str, numbers: Sequence[int]) -> Iterator[str]:
+    """``column`` is one of ``numbers``, in conditions of bearable length."""
+    for start in range(0, len(numbers), _AT_A_TIME):
+        several = ", ".join(str(int(number)) for number in numbers[start : start + _AT_A_TIME])
+        yield f"{column} IN ({several})"

@@ -1,0 +1,160 @@
+"""Who has to go: the people named, whoever is the same person in the same place, or all who are too old."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from personsearch.errors import InputError
+from personsearch.gallery.people import unfixed
+from personsearch.gallery.removal import Store
+from personsearch.gallery.suppression import Box, Example, Suppression, overlapping
+from personsearch.types import Similarity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A removal that can be carried out.
+
+    Attributes:
+        detections: numbers of the people.
+        pictures: how many pictures they are in.
+        out: who is kept out from then on.
+    """
+
+    detections: frozenset[int]
+    pictures: int
+    out: Suppression = field(default_factory=Suppression)
+
+
+def whom_to_forget(
+    store: Store, detections: Collection[int], keep_examples: float | None, kind: Similarity
+) -> Plan:
+    """The people with these numbers, the rest of their tracklets, and everybody whose box is theirs.
+
+    Args:
+        store: where they are.
+        detections: their numbers.
+        keep_examples: from which similarity on others are taken for them; None keeps nothing.
+        kind: of the model, to say which similarities are possible.
+
+    Raises:
+        InputError: a number of nobody, or no number at all.
+    """
+    wanted = sorted({int(number) for number in detections})
+    named = _named(store, wanted)
+    strangers = sorted(set(wanted) - {row["detection"] for row in named})
+    if strangers or not wanted:
+        raise InputError(
+            f"nobody in {store.path} has the number {strangers[0]}" if strangers else "nobody was named",
+            hint="people are named by the numbers that personsearch search gives as `detection`",
+        )
+    if keep_examples is not None and not (
+        np.isfinite(keep_examples) and (kind != "cosine" or keep_examples <= 1)
+    ):
+        raise InputError(f"{keep_examples} is not a possible {kind} similarity")
+    named += _same_way(store, named)
+    shots: dict[tuple[int, int | None], list[list[float]]] = {}
+    for row in named:
+        shots.setdefault((row["picture"], row["frame"]), []).append(row["box_xyxy"])
+    contents = _contents(store, {picture for picture, _ in shots})
+    boxes = [
+        Box(
+            sha256=sha256,
+            box=tuple(row["box_xyxy"]),
+            receipt="",
+            frame=row["frame"],
+            position=row["position"],
+        )
+        for row in named
+        for sha256 in contents[row["picture"]]
+    ]
+    examples = [
+        Example(
+            vector=tuple(row["vector"]),
+            fingerprint=store.about.fingerprint,
+            min_similarity=keep_examples,
+            receipt="",
+        )
+        for row in named
+        if keep_examples is not None
+    ]
+    pictures = {picture for picture, _ in shots}
+    return Plan(
+        detections=frozenset(row["detection"] for row in named) | _same(store, shots),
+        pictures=len(pictures),
+        out=Suppression(boxes=tuple(boxes), examples=tuple(examples)),
+    )
+
+
+def _named(store: Store, wanted: Sequence[int], column: str = "detection") -> list[dict[str, Any]]:
+    """The rows of the people whose ``column`` is one of these numbers, in pictures that the ledger knows."""
+    known = set(store.ledger.known().tolist())
+    columns = ["detection", "picture", "box_xyxy", "vector", "frame", "position", "tracklet"]
+    return [
+        row
+        for batch in store.people.rows_of(column, wanted, columns)
+        for row in batch.to_pylist()
+        if row["picture"] in known
+    ]
+
+
+def _same_way(store: Store, named: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rest of the ways that these people go through their videos: a tracklet is one person."""
+    ways = {(row["picture"], row["tracklet"]) for row in named if row.get("tracklet") is not None}
+    if not ways:
+        return []
+    there = {row["detection"] for row in named}
+    rows = _named(store, sorted({picture for picture, _ in ways}), "picture")
+    return [r for r in rows if (r["picture"], r["tracklet"]) in ways and r["detection"] not in there]
+
+
+def _contents(store: Store, pictures: Collection[int]) -> dict[int, list[str]]:
+    """SHA-256 of each picture, and of the files that are known to be that picture saved anew."""
+    contents = {picture: [store.ledger.entry_of(picture).sha256] for picture in pictures}
+    for entry in store.ledger:
+        like = getattr(entry, "like", None)
+        if like in contents and entry.sha256:
+            contents[like].append(entry.sha256)
+    return contents
+
+
+def _same(store: Store, shots: dict[tuple[int, int | None], list[list[float]]]) -> set[int]:
+    """Numbers of all whose box overlaps one of these in the same picture or frame."""
+    found: set[int] = set()
+    pictures = sorted({picture for picture, _ in shots})
+    for batch in store.people.rows_of("picture", pictures, ["detection", "picture", "box_xyxy", "frame"]):
+        boxes = unfixed(batch.column("box_xyxy"), 4)
+        places = list(
+            zip(batch.column("picture").to_pylist(), batch.column("frame").to_pylist(), strict=True)
+        )
+        numbers = batch.column("detection").to_numpy()
+        for place in set(places) & shots.keys():
+            rows = np.array([i for i, other in enumerate(places) if other == place])
+            same = overlapping(boxes[rows], np.array(shots[place], np.float32))
+            found.update(numbers[rows[same]].tolist())
+    return found
+
+
+def who_is_older(store: Store, before: float, cameras: Sequence[str] = ()) -> Plan:
+    """Everybody seen before a time; without one, whose picture was recorded before it."""
+    if not np.isfinite(before):
+        raise InputError(f"{before} is not a time in seconds since 1970")
+    recorded = {
+        picture: max(entry.recorded for entry in store.ledger.entries_of(picture))
+        for picture in store.ledger.known().tolist()
+    }
+    detections: set[int] = set()
+    pictures: set[int] = set()
+    for batch in store.people.batches(["detection", "picture", "time", "camera"]):
+        columns = [batch.column(name).to_pylist() for name in ("detection", "picture", "time", "camera")]
+        for detection, picture, time, camera in zip(*columns, strict=True):
+            if picture not in recorded or (cameras and camera not in cameras):
+                continue
+            if (recorded[picture] if time is None else time) < before:
+                detections.add(detection)
+                pictures.add(picture)
+    return Plan(detections=frozenset(detections), pictures=len(pictures))

@@ -1,0 +1,242 @@
+"""The exact best k at the speed of the bare product: float32 for everybody, float64 for who may win.
+
+One BLAS product in float32 reads every vector once, which is all that the memory allows. What it
+says of a person is wrong by at most a bound that is known beforehand; whoever could be among the
+best within that bound is computed again in float64. The answer is therefore that of a full
+float64 search, ties included, and not one that is probably right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from personsearch.ranking.similarity import norms, similarities
+from personsearch.ranking.topk import top_k
+from personsearch.types import Array, Similarity
+
+UNIT = 2.0**-24
+"""Relative error of one rounding to float32."""
+
+FEW = 0.25
+"""With a smaller share of the rows allowed, gathering them costs less than reading all."""
+
+AT_A_TIME = 1 << 14
+"""Rows gathered at once: a copy that small stays in cache."""
+
+PRODUCTS = 1 << 24
+"""Products of a batch of queries held at once: 64 MiB of float32."""
+
+LONGEST = 1e15
+"""Vectors longer than this (or shorter than its inverse) are compared in float64 throughout: the
+products of float32 could overflow or vanish."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Matrix:
+    """Vectors, and what is kept beside them so that a search is one product.
+
+    Attributes:
+        vectors: (n, d) float32, raw.
+        lengths: (n,) float64, Euclidean.
+        lengths32, inverse: (n,) float32: the lengths, and one over them (0 for a zero vector).
+        plain: no length is so far from 1 that float32 could not carry the products.
+    """
+
+    vectors: Array
+    lengths: Array
+    lengths32: Array
+    inverse: Array
+    plain: bool
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @staticmethod
+    def of(vectors: Array) -> Matrix:
+        """The matrix of ``vectors`` (n, d) float32, which are not copied.
+
+        >>> matrix = Matrix.of(np.array([[3, 4], [0, 0]], np.float32))
+        >>> matrix.lengths.tolist(), matrix.inverse.round(3).tolist(), matrix.plain
+        ([5.0, 0.0], [0.20000000298023224, 0.0], True)
+        """
+        return Matrix._with(vectors, norms(vectors))
+
+    @staticmethod
+    def _with(vectors: Array, lengths: Array) -> Matrix:
+        positive = lengths > 0
+        inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=positive)
+        some = lengths[positive]
+        plain = not len(some) or (float(some.max()) < LONGEST and float(some.min()) > 1 / LONGEST)
+        if not plain:
+            inverse = np.clip(inverse, 0, LONGEST)  # unused, but it must fit
+        return Matrix(
+            vectors=vectors,
+            lengths=lengths,
+            lengths32=np.minimum(lengths, 1e30).astype(np.float32),
+            inverse=inverse.astype(np.float32),
+            plain=plain,
+        )
+
+    def take(self, rows: Array) -> Matrix:
+        """The matrix of these rows (numbers or a mask), copied."""
+        return Matrix._with(self.vectors[rows], self.lengths[rows])
+
+    def followed_by(self, vectors: Array, room: Array | None = None) -> Matrix:
+        """This matrix with more ``vectors`` (m, d) below it.
+
+        Args:
+            room: a larger array that ``self.vectors`` is the beginning of; the new rows are
+                written behind it and nothing is copied. Without it everything is.
+        """
+        n = len(self) + len(vectors)
+        if room is None:
+            whole = np.concatenate([self.vectors, vectors])
+        else:
+            room[len(self) : n] = vectors
+            whole = room[:n]
+        return Matrix._with(whole, np.concatenate([self.lengths, norms(vectors)]))
+
+    def finders(self, queries: Array, kind: Similarity, wanted: Array | None) -> Iterator[Finder]:
+        """One after the other, something for each of ``queries`` (q, d) float32 that gives its best ``k``.
+
+        Args:
+            queries: finite, raw.
+            kind: how vectors are compared.
+            wanted: (n,) bool, who counts; None for everybody. Nobody else is ever ranked, so nobody
+                is missed for them.
+        """
+        rows = None if wanted is None or wanted.all() else np.flatnonzero(wanted)
+        lengths = norms(queries)
+        if not self.plain or not bool(((lengths < LONGEST) & (lengths > 1 / LONGEST)).all()):
+            for query in queries:
+                yield Finder(self, query, kind, rows, None, None)
+            return
+        few = rows is not None and len(rows) < FEW * len(self)
+        asked = queries
+        if kind == "cosine":  # a query's length does not matter, and unit ones make the bound simple
+            asked = (queries / lengths[:, None]).astype(np.float32)
+            lengths = np.ones_like(lengths)
+        step = max(1, PRODUCTS // max(1, len(rows) if few and rows is not None else len(self)))
+        for start in range(0, len(queries), step):
+            several = asked[start : start + step]
+            products = self._gathered(several, rows) if few else self._dot(several, self.vectors)
+            for i, product in enumerate(products, start):
+                value, slack = self._bounded(product, float(lengths[i]), kind, rows if few else None)
+                if rows is not None and not few:
+                    value[~np.asarray(wanted)] = -np.inf  # cheaper than taking most of them out
+                yield Finder(self, queries[i], kind, rows, value, slack)
+
+    def _gathered(self, queries: Array, rows: Array | None) -> Array:
+        """(q, m) float32 inner products with these rows only."""
+        rows = np.arange(len(self)) if rows is None else rows
+        product = np.empty((len(queries), len(rows)), np.float32)
+        for start in range(0, len(rows), AT_A_TIME):
+            some = rows[start : start + AT_A_TIME]
+            product[:, start : start + len(some)] = self._dot(queries, self.vectors[some])
+        return product
+
+    @staticmethod
+    def _dot(queries: Array, vectors: Array) -> Array:
+        if len(queries) == 1:  # the matrix-vector product reads rows as they lie
+            one: Array = (vectors @ queries[0])[None]
+            return one
+        product: Array = queries @ vectors.T
+        return product
+
+    def _bounded(
+        self, product: Array, length: float, kind: Similarity, rows: Array | None
+    ) -> tuple[Array, Array | np.float32]:
+        """What ranks people as their similarity does, and by how much it may be wrong.
+
+        A sum of d products of float32 is off by at most about ``d u |a| |q|`` (Higham, *Accuracy and
+        Stability of Numerical Algorithms*, section 3.1), whatever order BLAS adds in; some units
+        more pay for the few steps that follow and for the rounding of the similarity itself.
+
+        Euclidean: ``-|a - q|^2 = 2 (a.q - |a|^2 / 2) - |q|^2``, so the bracket ranks alike.
+        """
+
+        def of(column: Array) -> Array:
+            return column if rows is None else column[rows]
+
+        each = (self.vectors.shape[1] + 16) * UNIT
+        if kind == "cosine":
+            product *= of(self.inverse)
+            return product, np.float32(2 * each)
+        lengths = of(self.lengths32)
+        if kind == "product":
+            return product, lengths * np.float32(2 * each * length)
+        half = lengths * lengths
+        half *= np.float32(0.5)
+        product -= half
+        half *= np.float32(32 * UNIT)
+        half += lengths * np.float32(2 * each * length)
+        half += np.float32(16 * UNIT * length * length)
+        return product, half
+
+
+@dataclass(frozen=True, eq=False)
+class Finder:
+    """One query against everybody, or those in ``rows``.
+
+    ``value`` ranks them to within ``slack``: all rows of the matrix (minus infinity for whoever does
+    not count), or only ``rows``; None where float32 cannot.
+    """
+
+    matrix: Matrix
+    query: Array
+    kind: Similarity
+    rows: Array | None
+    value: Array | None
+    slack: Array | np.float32 | None
+
+    def __len__(self) -> int:
+        """How many people are ranked."""
+        return len(self.matrix) if self.rows is None else len(self.rows)
+
+    def best(self, k: int) -> tuple[Array, Array]:
+        """Rows and similarities (float32) of the ``k`` most alike, best first, ties by smaller row."""
+        rows, matrix = self._candidates(k), self.matrix
+        lengths = matrix.lengths[rows]
+        alike = similarities(self.query[None], matrix.vectors[rows], self.kind, people_norms=lengths)[0]
+        first, values = top_k(alike, k)
+        return rows[first], values
+
+    def _candidates(self, k: int) -> Array:
+        """Rows of everybody who may be among the best ``k``, rising."""
+        if self.value is None or self.slack is None or k >= len(self):
+            return np.arange(len(self.matrix)) if self.rows is None else self.rows
+        n = len(self.value)
+        low = self.value - self.slack
+        bar = np.partition(low, n - k)[n - k]  # k people are at least this much alike
+        found = np.flatnonzero(self.value + self.slack >= bar)
+        return found if self.rows is None or n == len(self.matrix) else self.rows[found]
+
+
+def best_of_groups(
+    best: Callable[[int], tuple[Array, Array]], n: int, k: int, group: Array | None
+) -> tuple[Array, Array]:
+    """The ``k`` best rows of which no two are of one group, each the best of its own.
+
+    Args:
+        best: gives the best so many of ``n`` rows, as :meth:`Finder.best` does.
+        group: (rows,) equal for rows of one group; None where every row is its own.
+
+    >>> ranked = np.array([4, 2, 3, 0]), np.array([0.9, 0.8, 0.7, 0.1])
+    >>> of_picture = np.array([7, 7, 8, 9, 8])
+    >>> rows, values = best_of_groups(lambda k: (ranked[0][:k], ranked[1][:k]), 4, 2, of_picture)
+    >>> rows.tolist(), values.tolist()
+    ([4, 3], [0.9, 0.7])
+    """
+    if group is None:
+        return best(k)
+    look = min(n, max(4 * k, 64))
+    while True:
+        rows, values = best(look)
+        _, leaders = np.unique(group[rows], return_index=True)
+        if len(leaders) >= k or look == n:
+            leaders = np.sort(leaders)[:k]
+            return rows[leaders], values[leaders]
+        look = min(n, 4 * look)

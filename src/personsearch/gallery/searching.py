@@ -1,0 +1,148 @@
+"""From vectors to hits: who is allowed, who is most alike, and all that is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from personsearch.gallery.description import Description
+from personsearch.gallery.filters import Filter
+from personsearch.gallery.ledger import Entry
+from personsearch.gallery.people import Per
+from personsearch.gallery.snapshot import State
+from personsearch.ranking.calibration import Calibration
+from personsearch.types import Array, Hit, Query, SearchResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a search is for, besides the person.
+
+    Attributes:
+        k: how many hits at most.
+        per: ``"picture"`` gives the best person of each picture, for one person cannot be two of
+            its people (of a video, of each tracklet); ``"person"`` gives everybody.
+        min_score: people whom the detector was less sure of are no answer.
+        where: further conditions.
+        exact: look at everybody; otherwise at the nearest cells, where the gallery has any.
+    """
+
+    k: int = 20
+    per: Per = "picture"
+    min_score: float = 0.5
+    where: Filter = field(default_factory=Filter)
+    exact: bool = True
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or self.per not in ("picture", "person"):
+            raise ValueError(
+                f"k must be at least 1 and per 'picture' or 'person', got {self.k}, {self.per!r}"
+            )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Searched:
+    """What is searched: a gallery at one moment.
+
+    Attributes:
+        path, about, calibration: the gallery's.
+        state: its ledger and people.
+    """
+
+    path: Path
+    about: Description
+    calibration: Calibration | None
+    state: State
+
+    def answers(
+        self, embeddings: Array, queries: Sequence[Query], without: Sequence[int | None], asked: Asked
+    ) -> Iterator[SearchResult]:
+        """The result of each query, in order.
+
+        Args:
+            embeddings: (q, d) float32, of ``queries``.
+            without: for each, the picture whose people are no answer; None for none.
+            asked: what for.
+        """
+        people = self.state.people
+        wanted = people.meeting(asked.where, asked.min_score)
+        if asked.where.paths:
+            wanted &= self._named(asked.where)
+        kind = self.about.similarity
+        located = None if asked.exact else self.state.located(self.path, self.about.fingerprint)
+        if located is None:
+            found = people.ranked(embeddings, asked.k, kind, asked.per, wanted, without)
+        else:
+            found = (
+                located.best(query, asked.k, asked.per, wanted, picture)
+                for query, picture in zip(embeddings, without, strict=True)
+            )
+        for query, (rows, alike) in zip(queries, found, strict=True):
+            yield SearchResult(
+                query=query,
+                hits=self._hits(rows, alike, asked.where),
+                gallery=str(self.path),
+                model=self.about.fingerprint,
+                similarity=kind,
+                pictures=self.state.pictures,
+                people=len(people),
+            )
+
+    def _named(self, where: Filter) -> Array:
+        """(n,) bool: whose picture the globs name, at one of its places."""
+        known = self.state.named.get(where.paths)
+        if known is None:
+            named = self._namer(where)
+            pictures = {
+                entry.picture
+                for entry in self.state.ledger
+                if entry.state == "done" and entry.picture is not None and named(entry)
+            }
+            known = np.isin(self.state.people.picture, np.array(sorted(pictures), np.int64))
+            self.state.named[where.paths] = known
+        return known
+
+    def _namer(self, where: Filter) -> Callable[[Entry], bool]:
+        """Whether the globs name a file."""
+        named = where.names()
+        if named is None:
+            return lambda entry: True
+        folders = [source.folder(self.path).as_posix() for source in self.about.sources]
+        return lambda entry: named(entry.place, f"{folders[entry.source].rstrip('/')}/{entry.path}")
+
+    def _hits(self, chosen: Array, alike: Array, where: Filter) -> tuple[Hit, ...]:
+        """The people in the rows ``chosen``, with all that is known of them."""
+        people = self.state.people
+        chances = None if self.calibration is None else self.calibration.probability(alike)
+        named = self._namer(where)
+        hits = []
+        for rank, row in enumerate(chosen.tolist()):
+            camera, taken, position, piece = people.circumstances(row)
+            entries = self.state.ledger.entries_of(int(people.picture[row]))
+            entry = next((e for e in entries if e.state == "done" and named(e)), entries[0])
+            hit = Hit(
+                rank=rank + 1,
+                similarity=float(alike[rank]),
+                picture=str(self.about.file(entry.place, self.path)),
+                box=people.box[row],
+                score=float(people.score[row]),
+                detection=int(people.detection[row]),
+                probability=None if chances is None else float(chances[rank]),
+                camera=camera,
+                time=taken,
+                position=position,
+                span=piece,
+            )
+            hits.append(hit)
+        return tuple(hits)
+
+
+def checked(embeddings: Array, dim: int) -> Array:
+    """(q, dim) finite float32; ValueError for anything else."""
+    table = np.asarray(embeddings, np.float32)
+    if table.ndim != 2 or table.shape[1] != dim or not np.isfinite(table).all():
+        raise ValueError(f"an embedding is ({dim},) finite numbers, got shape {table.shape[1:]}")
+    return table

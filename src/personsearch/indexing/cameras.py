@@ -1,0 +1,175 @@
+"""Index a camera: its newest frame, time after time; who is seen goes into the gallery with the picture.
+
+A gallery refers to files, so that a hit can be looked at; a camera has none. The frames in which
+somebody was seen are therefore kept as JPEG files in a folder, written before the gallery names
+them: whatever happens in between, indexing that folder later finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from personsearch.errors import InputError, PersonSearchError
+from personsearch.files import disk_errors, write_bytes
+from personsearch.gallery.folder import is_gallery
+from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.interrupt import uninterrupted
+from personsearch.gallery.ledger import FileState
+from personsearch.images import encode_jpeg
+from personsearch.indexing.local import new_gallery
+from personsearch.indexing.run import MODEL_FAILURES, one_line
+from personsearch.media.camera import Camera, CameraFrame
+from personsearch.progress import Progress, silent
+from personsearch.types import Detections, Failure, IndexReport, Picture, Searcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """How a camera is indexed.
+
+    Attributes:
+        folder: where frames with people are kept, as ``CAMERA/2026-06-01T14-13-07.250Z.jpg`` (UTC).
+        every: seconds between two frames.
+        most, seconds: end after so many frames, or so long; None: never.
+        min_score: a frame is kept if somebody in it has at least this score.
+        quality: of the JPEG files.
+    """
+
+    folder: Path
+    every: float = 1.0
+    most: int | None = None
+    seconds: float | None = None
+    min_score: float = 0.5
+    quality: int = 92
+
+
+def index_camera(
+    camera: Camera,
+    gallery_path: Path | str,
+    searcher: Searcher,
+    watch: Watch,
+    *,
+    progress: Progress = silent,
+) -> IndexReport:
+    """Put everybody whom a camera sees into the gallery, until the limits of ``watch`` or Ctrl-C.
+
+    Frames that come faster than the model looks at them are dropped, never queued. A camera that
+    breaks off is tried again. Ctrl-C commits what is finished; killed, at most the last two seconds
+    are missing from the gallery, and their pictures are in the folder.
+
+    Returns:
+        ``frames`` that were looked at, ``added`` pictures that were kept, ``people`` in them; breaks
+        of the connection are in ``failures``.
+
+    Raises:
+        ModelMismatch: the gallery is another model's.
+        PersonSearchError: the camera cannot be reached, the disk is full, or the model fails on
+            everything.
+    """
+    started = time.monotonic()
+    with ExitStack() as closing:
+        if is_gallery(Path(gallery_path)):
+            gallery = closing.enter_context(Gallery.open(gallery_path, writable=True))
+            gallery.check_model(searcher.fingerprint)
+        else:
+            gallery = closing.enter_context(new_gallery(Path(gallery_path), searcher))
+        folder = watch.folder.resolve() / folder_name(camera.name)
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        gallery.add_source(watch.folder)
+        keeper = _Keeper(gallery, searcher, camera.name, folder, watch)
+        frames = camera.frames(watch.every, most=watch.most, seconds=watch.seconds)
+        for frame in progress(frames, f"watching {camera.name}", total=watch.most):
+            keeper.take(frame)
+    health = camera.health
+    breaks = Failure(path=camera.name, stage="read", error=one_line(health.last_error), retryable=True)
+    return IndexReport(
+        gallery=str(gallery_path),
+        model=searcher.fingerprint,
+        added=keeper.added,
+        people=keeper.people,
+        frames=keeper.frames,
+        failures=(*keeper.failures, *([breaks] if health.failures else [])),
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Keeper:
+    """Looks at frames and keeps those with people."""
+
+    def __init__(self, gallery: Gallery, searcher: Searcher, camera: str, folder: Path, watch: Watch) -> None:
+        self._gallery, self._searcher, self._camera = gallery, searcher, camera
+        self._folder, self._watch = folder, watch
+        self.added = self.people = self.frames = 0
+        self.failures: list[Failure] = []
+        self._in_a_row = 0
+
+    def take(self, frame: CameraFrame) -> None:
+        """Look at one frame."""
+        self.frames += 1
+        try:
+            seen = self._searcher.detect(Picture(frame.pixels, self._camera))
+            self._gallery.check(seen)
+        except Exception as error:  # whatever a model does to one frame must not cost the others
+            self._blame(error)
+            return
+        self._in_a_row = 0
+        if (seen.scores >= self._watch.min_score).any():
+            with uninterrupted():
+                self._keep(frame, seen)
+
+    def _keep(self, frame: CameraFrame, seen: Detections) -> None:
+        content = encode_jpeg(frame.pixels, self._watch.quality)
+        file = self._folder / f"{stamp(frame.time)}.jpg"
+        write_bytes(file, content)
+        place = self._gallery.place(file)
+        if place is None:
+            raise InputError(f"{file} is outside of the folders of the gallery")
+        about = file.stat()
+        state = FileState(
+            place=place,
+            size=about.st_size,
+            mtime_ns=about.st_mtime_ns,
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        known = self._gallery.picture_of(state.sha256)
+        if known is None:
+            self._gallery.add_picture(state, seen, camera=self._camera, time=frame.time)
+        else:  # a camera that stands still, to the bit
+            self._gallery.add_place(state, known)
+        self.added += 1
+        self.people += len(seen)
+
+    def _blame(self, error: Exception) -> None:
+        said = one_line(f"{type(error).__name__}: {error}")
+        self.failures.append(Failure(path=self._camera, stage="detect", error=said))
+        self._in_a_row += 1
+        if self._in_a_row >= MODEL_FAILURES:
+            raise PersonSearchError(
+                f"the model failed on {MODEL_FAILURES} frames in a row: {said}"
+            ) from error
+
+
+def folder_name(camera: str) -> str:
+    """A camera's name as the name of a folder: nothing in it leads anywhere else.
+
+    >>> folder_name("rtsp://10.0.0.7:554/../stream"), folder_name("..")
+    ('rtsp_10.0.0.7_554_.._stream', 'camera')
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", camera).strip("._-")[:100] or "camera"
+
+
+def stamp(seconds: float) -> str:
+    """A moment as the name of a file, in UTC, to the millisecond.
+
+    >>> stamp(1.25)
+    '1970-01-01T00-00-01.250Z'
+    """
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H-%M-%S}.{moment.microsecond // 1000:03d}Z"

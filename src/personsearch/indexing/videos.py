@@ -1,0 +1,113 @@
+"""Index one video: frames ahead, the model, tracklets, rows; goes on where a killed run was."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.video import Moment, VideoRows
+from personsearch.indexing.options import IndexOptions
+from personsearch.indexing.pipeline import Model, in_thread
+from personsearch.indexing.prepare import Prepared, is_same
+from personsearch.indexing.tracklets import Tracker, TrackletSettings
+from personsearch.media.video import Frame, Video
+from personsearch.types import Detections, Picture
+
+
+class ModelFailure(Exception):
+    """The model failed on a frame; the cause says how."""
+
+
+@dataclass
+class VideoTally:
+    """What came of a video.
+
+    Attributes:
+        people: how many were stored by this run, frame by frame.
+        tracklets: how many ways through the video they make, with those of earlier runs.
+        damage: what of it could not be read.
+        changed: whether the file changed meanwhile; nothing of it then counts.
+    """
+
+    people: int = 0
+    tracklets: int = 0
+    damage: str | None = None
+    changed: bool = False
+
+
+def index_video(
+    found: Prepared, gallery: Gallery, model: Model, options: IndexOptions, tally: VideoTally
+) -> Iterator[float]:
+    """Put everybody in a video into the gallery; after each frame, its position in seconds.
+
+    Args:
+        found: the video's file.
+        gallery: open for writing.
+        model: finds and describes the people.
+        options: which frames, which camera, what time.
+        tally: filled in.
+
+    Raises:
+        InputError: no frame of it can be decoded.
+        ModelFailure: the model failed on a frame, or described nobody sensibly.
+    """
+    with Video(found.file) as video, ExitStack() as closing:
+        camera = options.camera or video.camera
+        rows = VideoRows(gallery, found.now, sampling=str(options.sampling), camera=camera)
+        start = options.time_from.of(
+            found.file, video.created, mtime_ns=found.now.mtime_ns, length=video.duration or 0.0
+        )
+        tracker = _tracker(rows, options)
+        after = -1.0 if rows.reached is None else rows.reached
+        wanted = (frame for frame in video.frames(options.sampling) if frame.position > after)
+        # The thread that decodes must have ended before the video is closed, whatever happens.
+        frames = closing.enter_context(contextlib.closing(in_thread(wanted, 2)))
+        for frame, answer in _looked_at(frames, model, options.jobs > 0):
+            try:
+                seen = answer.result()
+                gallery.check(seen)
+            except Exception as error:  # whatever a model does must not cost the other files
+                raise ModelFailure from error
+            # Before they are tracked: a later run, which finds only who was stored, then goes on alike.
+            seen = seen.take(~rows.keeps_out(frame.pts, frame.position, seen))
+            numbers = tracker.update(frame.position, seen)
+            moment = Moment(
+                pts=frame.pts,
+                time_base=frame.time_base,
+                position=frame.position,
+                time=None if start is None else start + frame.position,
+            )
+            rows.add(moment, seen, numbers)
+            tally.people += len(seen)
+            yield frame.position
+        tally.tracklets, tally.damage = tracker.tracklets, video.damage
+        if not is_same(found.file, found.now):
+            tally.changed = True
+            return
+        rows.finish(tally.damage)
+
+
+def _tracker(rows: VideoRows, options: IndexOptions) -> Tracker:
+    """A tracker in the state in which an earlier run stopped; a new one if there was none."""
+    patience = options.sampling.patience
+    tracker = Tracker(replace(TrackletSettings(), max_gap=patience), first=rows.tracklets())
+    for frame in rows.stored(since=(rows.reached or 0.0) - patience):
+        tracker.resume(frame.position, frame.seen, frame.tracklets)
+    return tracker
+
+
+def _looked_at(
+    frames: Iterator[Frame], model: Model, ahead: bool
+) -> Iterator[tuple[Frame, Future[Detections]]]:
+    """The frames with the model's answers; with ``ahead``, the next question is asked meanwhile."""
+    waiting: deque[tuple[Frame, Future[Detections]]] = deque()
+    for frame in frames:
+        waiting.append((frame, model.ask(Picture(frame.pixels, f"{frame.position:.3f} s"))))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting

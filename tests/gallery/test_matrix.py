@@ -1,0 +1,163 @@
+"""The fast exact search against a full sort in float64, ties and odd lengths included."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from personsearch.gallery import matrix as module
+from personsearch.gallery.matrix import Matrix, best_of_groups
+from personsearch.ranking.similarity import similarities
+
+KINDS = ("cosine", "euclidean", "product")
+
+
+def slow(query, vectors, kind, allowed, k):
+    """Everybody in float64, sorted: similarity down, row up."""
+    alike = similarities(query[None], vectors, kind)[0]
+    rows = sorted(allowed, key=lambda row: (-alike[row], row))[:k]
+    return rows, [alike[row] for row in rows]
+
+
+def agree(query, vectors, kind, allowed, k) -> None:
+    """Equal similarities, and equal rows but where a last digit of float32 decides."""
+    matrix = Matrix.of(vectors)
+    wanted = np.zeros(len(vectors), bool)
+    wanted[allowed] = True
+    (finder,) = matrix.finders(query[None], kind, wanted)
+    rows, values = finder.best(k)
+    expected, alike = slow(query, vectors, kind, allowed, k)
+    assert len(rows) == len(set(rows.tolist())) == len(expected)
+    assert set(rows.tolist()) <= set(allowed)
+    own = similarities(query[None], vectors, kind)[0]
+    for found in (values, own[rows]):
+        found, wished = found.astype(np.float64), np.array(alike, np.float64)
+        if kind == "euclidean":  # a distance is the root of a difference, which float64 rounds
+            longest = np.linalg.norm(np.vstack([query, vectors]).astype(np.float64), axis=1).max()
+            rounding = 64 * 2.0**-52 * longest**2
+            np.testing.assert_allclose(found**2, wished**2, rtol=1e-6, atol=rounding)
+        else:
+            np.testing.assert_allclose(found, wished, rtol=3e-7, atol=1e-30)
+
+
+def test_worked_by_hand() -> None:
+    vectors = np.array([[3, 4], [0, 0], [4, -3], [6, 8], [30, 40]], np.float32)
+    query = np.array([[3, 4]], np.float32)
+    matrix = Matrix.of(vectors)
+
+    def best(kind, k=5, *rows_wanted):
+        wanted = np.isin(np.arange(5), rows_wanted) if rows_wanted else None
+        rows, values = next(matrix.finders(query, kind, wanted)).best(k)
+        return rows.tolist(), values.tolist()
+
+    assert best("cosine") == ([0, 3, 4, 1, 2], [1, 1, 1, 0, 0])
+    assert best("product", 3) == ([4, 3, 0], [250, 50, 25])
+    assert best("euclidean", 3) == ([0, 1, 3], [0, -5, -5])
+    assert best("euclidean", 2, 2, 3) == ([3, 2], [-5, pytest.approx(-np.sqrt(50))])
+    assert best("cosine", 3, 99) == ([], [])
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(KINDS),
+    st.integers(1, 60),
+    st.sampled_from([1, 2, 7, 64]),
+    st.integers(1, 12),
+    st.sampled_from(["normal", "ties", "near", "lengths", "huge", "tiny"]),
+)
+@settings(max_examples=150, deadline=None)
+def test_agrees_with_sorting_everybody(seed, kind, n, d, k, sort) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((n, d))
+    query = rng.standard_normal(d)
+    if sort == "ties":
+        vectors, query = rng.integers(-2, 3, (n, d)).astype(float), rng.integers(-2, 3, d).astype(float)
+    elif sort == "near":  # differences far below what one product of float32 can tell
+        vectors = query + 1e-6 * rng.standard_normal((n, d))
+    elif sort == "lengths":
+        vectors *= 10.0 ** rng.uniform(-8, 8, (n, 1))
+    elif sort in ("huge", "tiny"):
+        factor = 1e17 if sort == "huge" else 1e-17
+        vectors, query = vectors * factor, query * factor
+    allowed = sorted(rng.permutation(n)[: rng.integers(0, n + 1)].tolist())
+    agree(query.astype(np.float32), vectors.astype(np.float32), kind, allowed, k)
+
+
+def test_a_bound_that_is_too_small_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted mistake: without the slack, somebody who wins in float64 is lost."""
+    rng = np.random.default_rng(3)
+    query = rng.standard_normal(256).astype(np.float32)
+    vectors = (query + 1e-3 * rng.standard_normal((300, 256))).astype(np.float32)
+    agree(query, vectors, "euclidean", list(range(300)), 20)
+    monkeypatch.setattr(module, "UNIT", 0.0)
+    with pytest.raises(AssertionError):
+        agree(query, vectors, "euclidean", list(range(300)), 20)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.1])
+def test_many_queries_are_answered_as_one_by_one(
+    kind: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PRODUCTS", 2500)  # so that they come in several products
+    monkeypatch.setattr(module, "AT_A_TIME", 64)
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((1000, 16)).astype(np.float32)
+    queries = rng.standard_normal((7, 16)).astype(np.float32)
+    wanted = None if share == 1.0 else rng.random(1000) < share
+    matrix = Matrix.of(vectors)
+    together = [finder.best(10) for finder in matrix.finders(queries, kind, wanted)]
+    assert len(together) == 7
+    for query, (rows, values) in zip(queries, together, strict=True):
+        alone_rows, alone_values = next(matrix.finders(query[None], kind, wanted)).best(10)
+        assert rows.tolist() == alone_rows.tolist()
+        np.testing.assert_allclose(values, alone_values, rtol=3e-7)
+        everybody = np.arange(1000)
+        allowed = everybody if wanted is None else everybody[wanted]
+        agree(query, vectors, kind, allowed.tolist(), 10)
+
+
+def test_few_are_computed_twice() -> None:
+    """It is fast because only the few who may win are compared in float64."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((20000, 64)).astype(np.float32)
+    for kind in KINDS:
+        finder = next(Matrix.of(vectors).finders(vectors[:1], kind, None))
+        assert len(finder._candidates(100)) < 120
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 8), st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_groups_give_their_best_only(seed: int, n: int, groups: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, groups, n)
+    order = rng.permutation(n)
+    values = np.sort(rng.standard_normal(n))[::-1]
+    asked = []
+
+    def best(look: int):
+        asked.append(look)
+        return order[:look], values[:look]
+
+    rows, alike = best_of_groups(best, n, k, group)
+    met, expected = set(), []
+    for row, value in zip(order.tolist(), values.tolist(), strict=True):
+        if group[row] not in met:
+            met.add(group[row])
+            expected.append((row, value))
+    assert list(zip(rows.tolist(), alike.tolist(), strict=True)) == expected[:k]
+
+
+def test_rows_behind_are_appended_in_the_room() -> None:
+    room = np.zeros((6, 2), np.float32)
+    room[:2] = [[3, 4], [1, 0]]
+    first = Matrix.of(room[:2])
+    both = first.followed_by(np.array([[0, 5]], np.float32), room)
+    assert both.vectors.tolist() == [[3, 4], [1, 0], [0, 5]]
+    assert both.vectors.base is room
+    assert both.lengths.tolist() == [5, 1, 5]
+    assert len(first) == 2
+    copied = first.followed_by(np.array([[7, 0]], np.float32))
+    assert copied.vectors.tolist() == [[3, 4], [1, 0], [7, 0]]
+    assert both.vectors[2].tolist() == [0, 5]
+    assert both.take(np.array([True, False, True])).lengths.tolist() == [5, 5]

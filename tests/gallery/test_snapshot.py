@@ -1,0 +1,109 @@
+"""What is in memory is brought up to date by reading what is new, and is what reading everything gives."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from personsearch.errors import PersonSearchError
+from personsearch.gallery import people as rows
+from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.people import People
+from personsearch.gallery.tables import Table
+from personsearch.types import Detections, Query
+
+MODEL = "a" * 64
+SOMEBODY = Query("query.jpg", [1, 2, 3, 4])
+FIELDS = ("detection", "picture", "frame", "box", "score", "time", "vectors", "lengths", "shot")
+FIELDS += ("position", "tracklet")
+
+
+def test_after_every_kind_of_change(
+    new_gallery: Callable, state: Callable, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    loads = []
+    real = People.load
+
+    def load(*given: object) -> People:
+        loads.append(1)
+        return real(*given)
+
+    monkeypatch.setattr(People, "load", staticmethod(load))
+
+    def same(reader: Gallery) -> None:
+        """The reader's copy against one that is read anew."""
+        now = reader._newest().people
+        with Gallery.open(reader.path) as fresh:
+            anew = fresh._newest().people
+        for name in FIELDS:
+            np.testing.assert_array_equal(getattr(now, name), getattr(anew, name), name)
+        assert [now.circumstances(i) for i in range(len(now))] == [
+            anew.circumstances(i) for i in range(len(anew))
+        ]
+
+    with new_gallery(dim=4) as writer, Gallery.open(writer.path) as reader:
+        for number in range(12):
+            what = number % 6
+            if what in (0, 1, 2):
+                n = int(rng.integers(0, 5))
+                boxes = [[20 * i, 0, 20 * i + 10, 30] for i in range(n)]
+                seen = Detections(boxes, np.ones(n), rng.standard_normal((n, 4)))
+                camera, time = [None, "a", "b"][number % 3], None if number % 2 else float(number)
+                writer.add_picture(state(writer, f"{number}.jpg"), seen, camera=camera, time=time)
+            elif what == 3:
+                seen = Detections([[0, 0, 10, 30]], [1], rng.standard_normal((1, 4)))
+                writer.add_picture(state(writer, f"{number - 3}.jpg", f"new {number}"), seen)
+            elif what == 4:
+                writer.mark_missing(state(writer, f"{number - 3}.jpg").place)
+            else:
+                numbers = writer._newest().people.detection
+                if len(numbers):
+                    writer.forget([int(numbers[rng.integers(len(numbers))])])
+                back = writer.entry(state(writer, f"{number - 4}.jpg").place)
+                if back is not None and back.picture is not None:
+                    writer.add_place(state(writer, f"{number - 4}.jpg"), back.picture)
+            writer.flush()
+            same(reader)
+            same(writer)
+        before = len(loads)
+        writer.add_picture(state(writer, "last.jpg"), Detections([[0, 0, 1, 1]], [1], [[1, 2, 3, 4]]))
+        writer._newest()
+        writer.flush()
+        reader._newest()
+        assert len(loads) == before  # only the new rows were read
+
+
+def test_a_column_that_comes_later(
+    tmp_path: Path, new_gallery: Callable, state: Callable, seen: Callable
+) -> None:
+    """A gallery from before the column is read at once, and gets it from the next writer."""
+    with new_gallery() as gallery:
+        gallery.add_picture(state(gallery, "a.jpg"), seen([1, 2, 3]))
+    old = Table(gallery.path, "people", rows.schema(3))
+    later = pa.schema([*rows.schema(3), pa.field("mood", pa.int64())])
+    table = Table(gallery.path, "people", later)
+    (batch,) = table.batches(["detection", "mood"])
+    assert batch.to_pylist() == [{"detection": 1, "mood": None}]
+    table.upgrade()
+    version = table.newest()
+    table.upgrade()
+    assert table.newest() == version
+    (row,) = [row for batch in table.batches(later.names) for row in batch.to_pylist()]
+    table.add(pa.Table.from_pylist([{**row, "detection": 2, "mood": 7}], schema=later))
+    old.newest()
+    old.add(pa.Table.from_pylist([{**row, "detection": 3}], schema=later).drop_columns(["mood"]))
+    table.newest()
+    found = [pair for batch in table.batches(["detection", "mood"]) for pair in batch.to_pylist()]
+    assert found == [
+        {"detection": 1, "mood": None},
+        {"detection": 2, "mood": 7},
+        {"detection": 3, "mood": None},
+    ]
+    table.rewrite()
+    assert [pair for batch in table.batches(["detection", "mood"]) for pair in batch.to_pylist()] == found
+    needed = Table(gallery.path, "people", pa.schema([*later, pa.field("must", pa.int64(), nullable=False)]))
+    with pytest.raises(PersonSearchError, match="has no column must"):
+        needed.upgrade()

@@ -1,0 +1,100 @@
+"""A camera into a gallery: pictures kept before they are named, only those with people."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from personsearch.errors import PersonSearchError
+from personsearch.gallery.gallery import Gallery
+from personsearch.indexing.cameras import Watch, folder_name, index_camera
+from personsearch.indexing.local import index_sources
+from personsearch.media.camera import Camera, CameraSettings, Grab
+from personsearch.types import Array, Query
+
+QUICK = CameraSettings(wait=0.001, longest_wait=0.002, attempts=3)
+
+
+def yard(person: bool, number: int = 0) -> Array:
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    if person:
+        pixels[:, 16:] = (200, 20 + 3 * number, 20)
+    return pixels
+
+
+class Slow:
+    """Frames of which each waits until the one before was taken, so that none is dropped; then nothing."""
+
+    def __init__(self, frames: list[Array]) -> None:
+        self.frames = frames
+
+    def __call__(self) -> Iterator[Grab]:
+        given, self.frames = self.frames, []
+        if not given:
+            raise OSError("switched off")
+        for pixels in given:
+            taken = threading.Event()
+
+            def grab(pixels: Array = pixels, taken: threading.Event = taken) -> Array:
+                taken.set()
+                return pixels
+
+            yield grab
+            taken.wait(20)
+
+
+def watch(folder: Path, **more: object) -> Watch:
+    return Watch(folder=folder, every=0.0, seconds=20, **more)  # type: ignore[arg-type]
+
+
+def test_who_is_seen_is_kept_with_the_picture(tmp_path: Path, new_searcher: Callable) -> None:
+    frames = [yard(False), yard(True, 1), yard(False), yard(True, 9)]
+    source = Camera("yard", Slow(frames), QUICK)
+    report = index_camera(source, tmp_path / "g", new_searcher(), watch(tmp_path / "seen", most=4))
+    assert (report.frames, report.added, report.people) == (4, 2, 2)
+    kept = sorted((tmp_path / "seen" / "yard").iterdir())
+    assert len(kept) == 2
+    with Gallery.open(tmp_path / "g") as gallery:
+        result = gallery.search(np.array([200, 23, 20]), fingerprint="c" * 64, query=Query("q", [0, 0, 1, 1]))
+    assert result.hits[0].camera == "yard"
+    assert Path(result.hits[0].picture) in kept
+    assert result.hits[0].time == pytest.approx(kept[0].stat().st_mtime, abs=30)
+    again = index_sources([tmp_path / "seen"], tmp_path / "g", new_searcher())
+    assert (again.unchanged, again.added) == (2, 0)
+
+
+def test_breaks_are_told_and_what_was_seen_stays(tmp_path: Path, new_searcher: Callable) -> None:
+    source = Camera("yard", Slow([yard(True)]), QUICK)
+    with pytest.raises(PersonSearchError, match="cannot be reached: switched off"):
+        index_camera(source, tmp_path / "g", new_searcher(), watch(tmp_path / "seen"))
+    with Gallery.open(tmp_path / "g") as gallery:
+        assert (gallery.pictures, gallery.people) == (1, 1)
+
+
+def test_a_model_that_fails_on_one_frame(tmp_path: Path, new_searcher: Callable) -> None:
+    searcher = new_searcher()
+    real, calls = searcher.detect, []
+
+    def detect(picture: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("hiccup")
+        return real(picture)
+
+    searcher.detect = detect
+    source = Camera("yard", Slow([yard(True, n) for n in range(3)]), QUICK)
+    report = index_camera(source, tmp_path / "g", searcher, watch(tmp_path / "seen", most=3))
+    assert report.added == 2
+    assert [f.error for f in report.failures if f.stage == "detect"] == ["RuntimeError: hiccup"]
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/", "a/b", "..", "", "CON\0", "rtsp://h/../../x", "ü" * 300])
+def test_no_name_of_a_camera_leads_elsewhere(name: str, tmp_path: Path) -> None:
+    folder = folder_name(name)
+    assert folder not in ("", ".", "..")
+    assert (tmp_path / folder).resolve().parent == tmp_path.resolve()
+    assert len(folder) <= 100
