@@ -41,7 +41,7 @@ def demo(
 ) -> None:
     """Do the whole job once: generate, train, evaluate, index, search, and show it on one page.
 
-    A few minutes on two cores, without a network. Interrupted, it goes on where it was; a
+    About ten minutes on two cores, without a network. Interrupted, it goes on where it was; a
     second run uses what is finished.
 
     \b

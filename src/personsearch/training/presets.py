@@ -177,12 +177,12 @@ def _compact(initial_steps: int, joint_steps: int) -> TrainingSettings:
 
 
 def demo() -> TrainingSettings:
-    """What ``personsearch demo`` trains: about 5 minutes on 2 cores."""
+    """What ``personsearch demo`` trains: 6 to 7 minutes on 2 cores."""
     return _compact(600, 550)
 
 
 def medium() -> TrainingSettings:
-    """At most 15 minutes on 2 cores, for data set ``medium`` with its 2,400 identities."""
+    """About 15 minutes on 2 cores, for data set ``medium`` with its 2,400 identities."""
     return _compact(1700, 1500)
 
 
