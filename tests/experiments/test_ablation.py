@@ -60,6 +60,7 @@ def raw(variant: str, seed: int, ap: list[float | None], **more: Any) -> dict[st
         "query_height": [40.0 + 10 * i for i in range(n)],
         "detection": {"recall": 0.9, "ap": 0.8},
         "cost": {"2": {"processor_seconds": 90.0}},
+        "environment": {"device_name": "", "threads": 2, "precision": "bf16"},
         "search": search,
         "annotated": search,
         **more,
@@ -88,7 +89,7 @@ def test_variants_differ_from_the_preset_by_what_they_say(tmp_path: Path) -> Non
     alone = found["softmax-unstarted"]
     assert alone.initial_from is None
     assert (alone.joint.reid_rate, alone.joint.freeze_head_norms) == (1, False)
-    assert found["rss"].snapshots == (375, 750, 1125)
+    assert found["rss"].snapshots == (250, 500, 750)
     # Finer input sees the same people: anchors of the same height in the picture.
     sides = [found[name].model.input.short_side for name in ("rss", "rss-fine")]
     anchors = [found[name].model.network.proposals.anchor_sizes for name in ("rss", "rss-fine")]
@@ -109,6 +110,8 @@ def test_the_longer_run_is_a_preset_of_its_own_and_only_beside_medium(tmp_path: 
     base = dataclasses.replace(preset("medium"), seed=3)
     wanted = resolved(longer, base, AblationSettings(), tmp_path)
     assert wanted == dataclasses.replace(preset("medium-long"), seed=3)
+    hasty = resolved(longer, dataclasses.replace(base, workers=5), AblationSettings(), tmp_path)
+    assert hasty == dataclasses.replace(wanted, workers=5)
     assert longer not in chosen_variants((), "vgg16")
     with pytest.raises(UsageError, match="no variant 'rss-longer'"):
         chosen_variants(("rss-longer",), "demo")
@@ -147,7 +150,8 @@ def test_the_report_by_hand(tmp_path: Path) -> None:
     low, high = [0.0, 0.2, 0.4, 0.6], [0.4, 0.4, 0.6, 0.8]
     folder = written(
         tmp_path / "results",
-        raw("softmax", 0, low), raw("rss", 0, high), raw("rss", 1, [1.0] * 4), raw("oim", 0, low),
+        raw("softmax", 0, low), raw("rss", 0, high), raw("rss", 1, [1.0] * 4),
+        raw("oim", 0, low, environment={"device_name": "Card X", "threads": 1, "precision": "fp32"}),
     )  # fmt: skip
     found = summary(read_runs(folder))
     by_name = {row["variant"]: row for row in found["variants"]}
@@ -167,6 +171,8 @@ def test_the_report_by_hand(tmp_path: Path) -> None:
     assert pair["shrinks"]["mean"] == pytest.approx(0.4 - 0.2)
     text = markdown(found, "a.png")
     assert "| RSS, from stage 1 | softmax, from stage 1 | 0 | +0.250" in text
+    assert "| 1.5 | processor, 2 threads, bf16 |" in text  # where another machine trained, it says so
+    assert "| 1.5 | Card X, fp32 |" in text
     assert fig6(read_runs(folder)).ndim == 3
 
 

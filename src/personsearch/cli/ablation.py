@@ -18,7 +18,7 @@ from personsearch.cli.options import (
     announcer,
 )
 from personsearch.cli.output import Answer, Printer, chosen
-from personsearch.cli.train import Pretrained
+from personsearch.cli.train import Pretrained, Workers
 from personsearch.errors import UsageError
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for runs, results and report.")]
@@ -53,6 +53,7 @@ def ablation(
     points: Points = 4,
     pretrained: PretrainedChoice = Pretrained.NONE,
     report_from: ReportFrom = None,
+    workers: Workers = None,
     device: DeviceOption = "auto",
     form: FormatOption = None,
     as_json: JsonOption = False,
@@ -96,6 +97,7 @@ def _run(told: dict[str, Any]) -> Path:
         gallery_size=told["gallery_size"],
         points=told["points"],
         pretrained=told["pretrained"].value,
+        workers=told["workers"],
     )
     run_ablation(
         open_dataset(told["dataset"], told["root"]),

@@ -73,6 +73,7 @@ class AblationSettings:
         gallery_size: pictures a query is looked for in.
         points: test scores on the way, the last being the finished model's.
         pretrained: ``"imagenet"`` begins at ImageNet's weights, as the paper does.
+        workers: processes that prepare pictures; None: as the preset has it. Changes no result.
     """
 
     preset: str = "medium"
@@ -81,6 +82,7 @@ class AblationSettings:
     gallery_size: int = 50
     points: int = 4
     pretrained: Literal["none", "imagenet"] = "none"
+    workers: int | None = None
 
 
 def _with_loss(base: TrainingSettings, identity: Identity, **more: Any) -> TrainingSettings:
@@ -97,7 +99,9 @@ def _unstarted(base: TrainingSettings) -> TrainingSettings:
 
 
 def _longer(base: TrainingSettings) -> TrainingSettings:
-    return dataclasses.replace(medium_long(), seed=base.seed, pretrained=base.pretrained)
+    return dataclasses.replace(
+        medium_long(), seed=base.seed, pretrained=base.pretrained, workers=base.workers
+    )
 
 
 def _fine(base: TrainingSettings) -> TrainingSettings:
@@ -170,6 +174,8 @@ def run_ablation(
     """
     variants = chosen_variants(settings.only, settings.preset)
     base = dataclasses.replace(training_preset(settings.preset), pretrained=settings.pretrained)
+    if settings.workers is not None:
+        base = dataclasses.replace(base, workers=settings.workers)
     scenes = dataset.scenes("train")
     dataset.trials(settings.gallery_size)  # asked now rather than after an hour
     _claim(out, settings, scenes)

@@ -22,9 +22,15 @@ def markdown(found: Mapping[str, Any], picture: str) -> str:
         "## Each run",
         "",
         *_table(
-            ["run", "mAP", "top-1", "processor minutes of stage 2"],
+            ["run", "mAP", "top-1", "processor minutes of stage 2", "trained on"],
             [
-                [f"{row['title']}, seed {row['seed']}", _ends(row["mAP"]), _ends(row["top1"]), row["minutes"]]
+                [
+                    f"{row['title']}, seed {row['seed']}",
+                    _ends(row["mAP"]),
+                    _ends(row["top1"]),
+                    row["minutes"],
+                    row["trained_on"],
+                ]
                 for row in found["runs"]
             ],
         ),

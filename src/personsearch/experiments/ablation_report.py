@@ -232,7 +232,14 @@ def _run_row(run: Run) -> dict[str, Any]:
         "mAP": _mean(_ap([run])),
         "top1": _mean(_first([run])),
         "minutes": round(seconds / 60, 1),
+        "trained_on": _machine(run.raw["environment"]),
     }
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    """The card, or how many threads of a processor; and the precision of the products."""
+    where = environment["device_name"] or f"processor, {environment['threads']} threads"
+    return f"{where}, {environment['precision']}"
 
 
 def _variant_row(of: Sequence[Run], small: Array) -> dict[str, Any]:

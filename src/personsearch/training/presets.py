@@ -177,13 +177,13 @@ def _compact(initial_steps: int, joint_steps: int) -> TrainingSettings:
 
 
 def demo() -> TrainingSettings:
-    """What ``personsearch demo`` trains: 6 to 7 minutes on 2 cores."""
-    return _compact(600, 550)
+    """What ``personsearch demo`` trains: 5 to 6 minutes on 2 cores."""
+    return _compact(450, 420)
 
 
 def medium() -> TrainingSettings:
-    """About 15 minutes on 2 cores, for data set ``medium`` with its 2,400 identities."""
-    return _compact(1700, 1500)
+    """At most 15 minutes on 2 cores, for data set ``medium`` with its 2,400 identities."""
+    return _compact(1200, 1000)
 
 
 def medium_long() -> TrainingSettings:
