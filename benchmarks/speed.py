@@ -9,7 +9,8 @@ process of its own; the machine must be quiet. torchvision's detectors see the i
 ``compact`` preset (``--like`` another). ``--model`` measures the gallery pass of trained
 weights: an untrained network hands on as many boxes as it may, a trained one those of people. Of
 torchvision's detectors, whose weights cannot be had everywhere, ``--teach ROOT`` trains the small
-one for a few hundred steps on a generated data set, so that its proposals, too, are those of people.
+one for a few hundred steps on a generated data set, so that its proposals, too, are those of people;
+its weights are kept in ``--taught FILE`` for the next time.
 ``convolutions`` is the share of the peak within the convolutions' own time, by torch's profiler.
 Writes ``benchmarks/results/speed.json``.
 """
@@ -210,11 +211,16 @@ def torchvision_model(name: str, like: presets.ModelSettings) -> Any:
     return getattr(detection, name)(weights=None, weights_backbone=None, num_classes=2, **sides)
 
 
-def teach(model: Any, root: Path, steps: int = 300) -> None:
+def teach(model: Any, root: Path, kept: Path, steps: int = 300) -> None:
     """Show torchvision's detector generated people until its proposals are mostly of them."""
+    from safetensors.torch import load_file, save_file
+
     from personsearch import images
     from personsearch.datasets.open import open_dataset
 
+    if kept.exists():
+        model.load_state_dict(load_file(kept))
+        return
     scenes = [s for s in open_dataset("synthetic", root).scenes("train") if len(s)]
     rng = np.random.default_rng(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, fused=True)
@@ -228,6 +234,8 @@ def teach(model: Any, root: Path, steps: int = 300) -> None:
         torch.stack(list(model(batch, targets).values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, kept)
 
 
 def their_pass(
@@ -236,10 +244,11 @@ def their_pass(
     pixels: np.ndarray[Any, Any],
     seconds: float,
     root: str = "",
+    kept: str = "",
 ) -> dict[str, Any]:
     model = torchvision_model(name, like).to(memory_format=torch.channels_last)
     if root:
-        teach(model, Path(root))
+        teach(model, Path(root), Path(kept))
     model.eval()
 
     @torch.inference_mode()
@@ -306,7 +315,7 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
     size, seconds, name = tuple(job["size"]), job["seconds"], job["name"]
     if job["what"] in ("their pass", "their taught pass"):
         taught = job["teach"] if job["what"] == "their taught pass" else ""
-        found = their_pass(name, settings_of(job["like"]), shown(job).pixels, seconds, taught)
+        found = their_pass(name, settings_of(job["like"]), shown(job).pixels, seconds, taught, job["taught"])
     elif job["what"] == "their step":
         found = their_step(name, settings_of(job["like"]), size, job["batch"], seconds)
     elif job["what"] == "step":
@@ -333,6 +342,9 @@ def main() -> None:
     parser.add_argument("--model", nargs="*", default=[], help="trained model folders: their gallery pass")
     parser.add_argument("--photo", default="", help="a picture for them; made-up patches otherwise")
     parser.add_argument("--teach", default="", help="generated data for torchvision's small detector")
+    parser.add_argument(
+        "--taught", default="runs/benchmark/taught.safetensors", help="its weights are kept here"
+    )
     parser.add_argument("--picture", default="640x480")
     parser.add_argument("--like", default="compact", help="whose input size torchvision's detectors see")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="of gallery passes")
@@ -360,6 +372,7 @@ def main() -> None:
             "like": given.like,
             "photo": given.photo,
             "teach": given.teach,
+            "taught": given.taught,
             "precision": given.precision,
             "batch": given.batch,
             "seconds": given.seconds,

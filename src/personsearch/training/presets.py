@@ -50,7 +50,9 @@ def vgg16() -> TrainingSettings:
     Without ``--pretrained imagenet`` it starts from random weights, all of them free to learn,
     which the paper never tried.
 
-    Hours: not measured here. ``--dry-run`` estimates them on the hardware at hand.
+    Hours: stage 2 about 0.9 on an NVIDIA H100 in bfloat16, 27 to 28 ms a step, where loaders keep up
+    with 70 pictures a second (docs/performance.md); stage 1 was not measured on a card.
+    ``--dry-run`` estimates both on the hardware at hand.
 
     Expected: on CUHK-SYSU with 100 pictures in a gallery about mAP 70, top-1 73. The paper prints
     55.7 and 62.7, of an evaluation whose boxes and features were out of step; its authors
@@ -74,8 +76,8 @@ def vgg16_authors() -> TrainingSettings:
     ``personsearch train --root CUHK-SYSU --preset vgg16-authors --pretrained imagenet --device cuda
     --out run``
 
-    Hours: not measured here. Expected: as :func:`vgg16`; the published weights, about 70 and 73, came
-    from this code.
+    Hours: not measured, ``--dry-run`` estimates them. Expected: as :func:`vgg16`; the published
+    weights, about 70 and 73, came from this code.
     """
     base = vgg16()
     return dataclasses.replace(
@@ -99,8 +101,9 @@ def oim() -> TrainingSettings:
 
     ``personsearch train --root CUHK-SYSU --preset oim --pretrained imagenet --device cuda --out run``
 
-    Hours: not measured here. Expected on CUHK-SYSU with 100 pictures in a gallery: their paper's 75.5
-    mAP and 78.7 top-1; later implementations with a better detector reach 88 and 89.
+    Hours: 0.5 to 0.8 on an NVIDIA H100 in bfloat16 (docs/performance.md), where loaders keep up.
+    Expected on CUHK-SYSU with 100 pictures in a gallery: their paper's 75.5 mAP and 78.7 top-1;
+    later implementations with a better detector reach 88 and 89.
     """
     return dataclasses.replace(
         vgg16(),
@@ -115,8 +118,9 @@ def seqnet() -> TrainingSettings:
 
     ``personsearch train --root CUHK-SYSU --preset seqnet --pretrained imagenet --device cuda --out run``
 
-    Wants about 28 GB of GPU memory, less with ``--accumulate 5`` or ``--checkpointing``. Hours: not
-    measured here. Expected on CUHK-SYSU with 100 pictures in a gallery: their 93.8 mAP, 94.6 top-1.
+    Took 9.4 GB of GPU memory at 1200x912, less with ``--accumulate 5`` or ``--checkpointing``. Hours: 1.8 on
+    an NVIDIA H100 in bfloat16 (docs/performance.md), where loaders keep up. Expected on CUHK-SYSU with
+    100 pictures in a gallery: their 93.8 mAP, 94.6 top-1.
     """
     return dataclasses.replace(
         vgg16(),
