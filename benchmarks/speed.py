@@ -9,7 +9,7 @@ process of its own; the machine must be quiet. torchvision's detectors see the i
 ``compact`` preset (``--like`` another). ``--model`` measures the gallery pass of trained
 weights: an untrained network hands on as many boxes as it may, a trained one those of people. Of
 torchvision's detectors, whose weights cannot be had everywhere, ``--teach ROOT`` trains the small
-one for a few hundred steps on a generated data set, so that its proposals, too, are those of people;
+one for 150 steps on a generated data set, so that its proposals, too, are those of people;
 its weights are kept in ``--taught FILE`` for the next time.
 ``convolutions`` is the share of the peak within the convolutions' own time, by torch's profiler.
 Writes ``benchmarks/results/speed.json``.
@@ -211,7 +211,7 @@ def torchvision_model(name: str, like: presets.ModelSettings) -> Any:
     return getattr(detection, name)(weights=None, weights_backbone=None, num_classes=2, **sides)
 
 
-def teach(model: Any, root: Path, kept: Path, steps: int = 300) -> None:
+def teach(model: Any, root: Path, kept: Path, steps: int = 150) -> None:
     """Show torchvision's detector generated people until its proposals are mostly of them."""
     from safetensors.torch import load_file, save_file
 

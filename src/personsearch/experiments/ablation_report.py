@@ -238,7 +238,8 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 def _machine(environment: Mapping[str, Any]) -> str:
     """The card, or how many threads of a processor; and the precision of the products."""
-    where = environment["device_name"] or f"processor, {environment['threads']} threads"
+    threads = environment["threads"]
+    where = environment["device_name"] or f"processor, {threads} thread{'s' * (threads != 1)}"
     return f"{where}, {environment['precision']}"
 
 
