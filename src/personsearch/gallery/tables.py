@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from personsearch.files import disk_errors, sync_folder
 
 _KEEP = timedelta(hours=1)
 """How long superseded versions stay for readers that are in the middle of one."""
+
+_SETTLED = 3_000_000_000
+"""Nanoseconds; some file systems keep times of change in steps of two seconds."""
 
 _AT_A_TIME = 4096
 """Numbers in one condition of a deletion."""
@@ -59,6 +63,20 @@ class Table:
         with self._one_line_errors():
             self._table.checkout_latest()
             return int(self._table.version)
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Equal to an earlier one only if nobody committed anything in between; None for "cannot be told".
+
+        It costs one look at a folder, where asking LanceDB costs two rounds through its threads. A
+        folder's time of change may be as coarse as some seconds: only one that is older than that tells
+        changes apart, and one in the future (another machine's clock) tells nothing.
+        """
+        try:
+            about = (self.files / "_versions").stat()
+        except OSError:
+            return None
+        age = time.time_ns() - about.st_mtime_ns
+        return (about.st_ino, about.st_mtime_ns) if age > _SETTLED else None
 
     def __len__(self) -> int:
         with self._one_line_errors():
