@@ -153,11 +153,7 @@ class Gallery(ReadableGallery):
 
     def check(self, seen: Detections) -> None:
         """Raise ValueError for embeddings of another length, and for what is not finite."""
-        if len(seen) and seen.embeddings.shape[1] != self.dim:
-            raise ValueError(f"embeddings have {seen.embeddings.shape[1]} numbers, the gallery's {self.dim}")
-        for name in ("boxes", "scores", "embeddings"):
-            if not np.isfinite(getattr(seen, name)).all():
-                raise ValueError(f"{name} of the detections are not finite")
+        rows.check(seen, self.dim)
 
     def keeps_out(
         self, sha256: str, seen: Detections, frame: int | None = None, position: float | None = None

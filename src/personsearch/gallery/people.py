@@ -81,6 +81,15 @@ class Circumstances:
     position: float | None = None
 
 
+def check(seen: Detections, dim: int) -> None:
+    """Raise ValueError for embeddings of another length than ``dim``, and for what is not finite."""
+    if len(seen) and seen.embeddings.shape[1] != dim:
+        raise ValueError(f"embeddings have {seen.embeddings.shape[1]} numbers, the gallery's {dim}")
+    for name in ("boxes", "scores", "embeddings"):
+        if not np.isfinite(getattr(seen, name)).all():
+            raise ValueError(f"{name} of the detections are not finite")
+
+
 def to_rows(seen: Detections, first: int, known: Circumstances, tracklets: Array | None = None) -> pa.Table:
     """``seen`` as rows of the people table, numbered from ``first``; (n,) ``tracklets`` of a video."""
     n = len(seen)

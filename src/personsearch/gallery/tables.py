@@ -135,6 +135,20 @@ class Table:
             self._table.add(rows)
         self._sync()
 
+    def append_written(self, fragments: Sequence[str]) -> None:
+        """Append the rows of data files that other processes wrote beside the table, in one commit.
+
+        Args:
+            fragments: as :func:`personsearch.gallery.fragments.write_people` gives them.
+        """
+        import lance
+
+        with self._one_line_errors():
+            append = lance.LanceOperation.Append([lance.FragmentMetadata.from_json(f) for f in fragments])
+            lance.LanceDataset.commit(str(self.files), append, read_version=self.newest())
+            self.newest()
+        self._sync()
+
     def put(self, rows: pa.Table, key: Sequence[str]) -> None:
         """Append ``rows``, replacing those with the same ``key``, in one commit."""
         with self._one_line_errors():
@@ -153,6 +167,16 @@ class Table:
         """Fold small files into large ones and drop versions that no reader can be in any more."""
         with self._one_line_errors():
             self._table.optimize(cleanup_older_than=_KEEP)
+        self._sync()
+
+    def clear(self) -> None:
+        """Remove files that no version names: what a process wrote that died before they were committed.
+
+        Only while nobody else writes files that are still to be committed.
+        """
+        with self._one_line_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that others might be writing
+            self._table.optimize(cleanup_older_than=_KEEP, delete_unverified=True)
         self._sync()
 
     def rewrite(self, keep: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None) -> None:
@@ -195,6 +219,10 @@ class Table:
         """Make the version that :meth:`go_to` went to the newest."""
         with self._one_line_errors():
             self._table.restore()
+        self._sync()
+
+    def sync(self) -> None:
+        """Put on the disk what another library wrote into the table."""
         self._sync()
 
     def _present(self) -> dict[tuple[str, int, int], Path]:

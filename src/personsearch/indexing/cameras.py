@@ -22,8 +22,8 @@ from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.ledger import FileState
 from personsearch.images import encode_jpeg
+from personsearch.indexing.book import MODEL_FAILURES, one_line
 from personsearch.indexing.local import new_gallery
-from personsearch.indexing.run import MODEL_FAILURES, one_line
 from personsearch.media.camera import Camera, CameraFrame
 from personsearch.progress import Progress, silent
 from personsearch.types import Detections, Failure, IndexReport, Picture, Searcher
