@@ -134,7 +134,8 @@ class Gallery(ReadableGallery):
         if self._lock is None:
             return
         try:
-            self._batch.commit()
+            if not self._batch.broken:  # that was an error already
+                self._batch.commit()
         finally:
             self._lock.release()
             self._lock = None
@@ -237,6 +238,15 @@ class Gallery(ReadableGallery):
         if self._batch.is_due():
             self._batch.commit()
         return entry
+
+    def keep_up(self) -> None:
+        """Commit what was added if it waits for long enough already; costs nothing otherwise.
+
+        Whoever adds now and then calls it in between, for a batch ages only while it is looked at.
+        """
+        self._check_writing()
+        if self._batch.is_due():
+            self._batch.commit()
 
     def flush(self) -> None:
         """Commit what was added: whole, on disk, and seen by everybody who searches from now on.

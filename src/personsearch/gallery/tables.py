@@ -54,7 +54,10 @@ class Table:
                 self._table: Any = database.create_table(name, schema=schema)
             else:
                 self._table = database.open_table(name)
-        self._synced: set[tuple[str, int, int]] = set() if create else set(self._present())
+        # A process that was killed may have left files that are in no disk's memory but the system's, and
+        # that later versions build on. The system writes such within a minute; who is older, is there.
+        long_ago = time.time_ns() - 3_600_000_000_000
+        self._synced: set[tuple[str, int, int]] = {key for key in self._present() if key[2] < long_ago}
         if create:
             self._sync()
 

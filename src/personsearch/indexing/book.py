@@ -150,9 +150,17 @@ class Book:
         if like is None:
             return False
         with uninterrupted():
-            add_near(self._gallery, found.now, like)
+            add_near(self._gallery, found.now, like, self._scale(found, like))
             self._counts.update(duplicates=1, near=1)
         return True
+
+    def _scale(self, found: Prepared, like: int) -> tuple[float, float]:
+        """Width and height of a near duplicate in those of the picture that it is."""
+        stored = None if self._near is None else self._near.look_of(like)
+        if stored is None or found.seen is None:
+            return 1.0, 1.0
+        (w, h), (width, height) = found.seen.size, stored.size
+        return w / width, h / height
 
     def _blame_model(self, found: Prepared, said: str) -> None:
         """Record that the model failed on a file; stop when it fails on everything."""

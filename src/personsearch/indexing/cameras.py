@@ -113,6 +113,7 @@ class _Keeper:
     def take(self, frame: CameraFrame) -> None:
         """Look at one frame."""
         self.frames += 1
+        self._gallery.keep_up()
         try:
             seen = self._searcher.detect(Picture(frame.pixels, self._camera))
             self._gallery.check(seen)

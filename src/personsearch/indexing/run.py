@@ -70,6 +70,7 @@ class Run(Book):
         for found, guess in self._ahead(files):
             yield from self._take(found, guess)
             self._on_the_way.discard(found.now.sha256)
+            self._gallery.keep_up()
             yield None
 
     def take_finished(self) -> None:
