@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -340,6 +341,59 @@ def test_bombs_are_refused_before_decoding(
     (tmp_path / "bomb").write_bytes(data)
     with pytest.raises(InputError):
         images.read_size(tmp_path / "bomb")
+
+
+def _scanned(times: int) -> bytes:
+    """A progressive JPEG whose last scan, of a coefficient that is refined, is there so many times."""
+    data = saved(Image.fromarray(corners()), "JPEG", progressive=True)
+    start = data.rindex(b"\xff\xda")
+    return data[:start] + data[start:-2] * times + data[-2:]
+
+
+def test_a_picture_of_a_thousand_scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each scan is a pass over the picture: 1 MB of them at 100 megapixels would take more than ten minutes."""
+    assert images.decode(_scanned(1)).size == (24, 16)
+    assert images.decode(_scanned(150)).size == (24, 16)
+    bomb = tmp_path / "bomb.jpg"
+    bomb.write_bytes(_scanned(5000))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(InputError, match="more than 200 scans"):
+        images.load(bomb)
+
+
+@pytest.mark.parametrize("cut", range(0, 12))
+def test_a_mark_on_the_border_of_two_blocks_counts(cut: int) -> None:
+    data = b"\xff\xd8" + b"a" * ((1 << 20) - 8 + cut) + b"\xff\xda" + b"\xff" * 3 + b"\xda"
+    assert images._scans(io.BytesIO(data)) == 2
+
+
+@pytest.mark.parametrize("chunk", [b"zTXt", b"iTXt", b"iCCP"])
+def test_text_that_unpacks_to_a_gigabyte(chunk: bytes, tmp_path: Path) -> None:
+    packed = zlib.compress(bytes(200_000_000), 9)
+    head = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[chunk]
+    plain = saved(Image.fromarray(corners()), "PNG")
+    body = chunk + head + packed
+    whole = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    path = tmp_path / "bomb.png"
+    path.write_bytes(plain[:33] + whole + plain[33:])
+    tracemalloc.start()
+    try:
+        images.load(path)
+    except InputError as error:
+        assert "\n" not in str(error)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [(b"II*\0" + bytes(60), "TIFF"), (b"%!PS-Adobe-3.0 EPSF-3.0\n", "EPS"), (b"SIMPLE  =" + b" " * 60, "a picture")],
+)
+def test_other_formats_called_png(head: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(head)
+    with pytest.raises(InputError, match=f"is (not )?(an? )?{kind}"):
+        images.load(tmp_path / "x.png")
 
 
 def test_limit_is_the_callers() -> None:

@@ -40,6 +40,9 @@ from personsearch.types import Array, Picture
 MAX_PIXELS = 100_000_000
 """Largest picture read by default, in pixels: 300 MB decoded."""
 
+MAX_SCANS = 200
+"""Of a progressive JPEG, which has some ten; each is a pass over the whole picture, at a few bytes of file."""
+
 READABLE = "JPEG, PNG, WebP or BMP"
 
 _DAMAGED = (
@@ -236,12 +239,31 @@ def _opened_picture(file: BinaryIO, shown: str, max_pixels: int) -> ImageFile.Im
         raise _too_large(shown, "of far too many", max_pixels) from error
     if width * height > max_pixels:
         raise _too_large(shown, f"{width}x{height}", max_pixels)
+    if parser is JpegImagePlugin.JpegImageFile and _scans(file) > MAX_SCANS:
+        raise InputError(
+            f"{shown} is a JPEG of more than {MAX_SCANS} scans, which takes hours to decode",
+            hint="save the picture anew",
+        )
     if frames > 1:
         raise InputError(
             f"{shown} is an animation of {frames} frames",
             hint="save the frame that you mean as its own picture",
         )
     return picture
+
+
+def _scans(file: BinaryIO) -> int:
+    """How many scans a JPEG file may have: marks of their beginning, which pixels cannot look like.
+
+    Thumbnails and extra views count, too, and what looks like a mark in other data; both are few.
+    """
+    where, last, count = file.tell(), b"", 0
+    file.seek(0)
+    while count <= MAX_SCANS and (block := file.read(1 << 20)):
+        count += (last + block).count(b"\xff\xda")
+        last = b"\xff" if block.endswith(b"\xff") else b""
+    file.seek(where)
+    return count
 
 
 def _parser(head: bytes, shown: str) -> Callable[[BinaryIO], ImageFile.ImageFile]:

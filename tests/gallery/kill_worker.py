@@ -1,15 +1,20 @@
 """Adds, forgets and maintains until it is killed, and says what it has done once it is on the disk.
 
-Run as: python kill_worker.py GALLERY PICTURES FIRST SEED
+Waits for one line of JSON on standard input, [GALLERY, PICTURES, FIRST, SEED]: what it needs is imported
+by then, so that every moment after it is one of opening or writing.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
+import lancedb  # noqa: F401  # takes seconds; the kills should hit work, not this
 import numpy as np
 
+from personsearch.gallery import tables
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.ledger import FileState
 from personsearch.types import Detections
@@ -46,12 +51,15 @@ def add(gallery: Gallery, pictures: Path, number: int) -> None:
 def work(path: Path, pictures: Path, first: int, seed: int) -> None:
     """Until killed: two pictures a commit, now and then somebody forgotten or a folding."""
     chance = np.random.default_rng(seed)
+    if seed % 2:
+        tables._KEEP = timedelta(0)  # maintenance then also removes the files of older versions
+    say("opening")  # which sweeps, and finishes a removal in which an earlier process was killed
     with Gallery.open(path, writable=True) as gallery:
         say("ready")
         number = first
         while True:
             what = chance.random()
-            if what < 0.6:
+            if what < 0.5:
                 several = [number, number + 1]
                 for one in several:
                     say("adding", one)
@@ -60,7 +68,7 @@ def work(path: Path, pictures: Path, first: int, seed: int) -> None:
                 for one in several:
                     say("added", one)
                 number += 2
-            elif what < 0.9:
+            elif what < 0.8:
                 known = [e for e in gallery.entries() if e.state == "done" and e.people]
                 if not known:
                     continue
@@ -72,7 +80,9 @@ def work(path: Path, pictures: Path, first: int, seed: int) -> None:
                 gallery.forget([one.detection], reason=who)
                 say("forgotten", who)
             else:
+                say("maintaining")
                 gallery.maintain()
+                say("maintained")
 
 
 def numbers_of(gallery: Gallery, picture: int | None) -> list[int]:
@@ -82,4 +92,6 @@ def numbers_of(gallery: Gallery, picture: int | None) -> list[int]:
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    say("imported")
+    gallery, pictures, first, seed = json.loads(sys.stdin.readline())
+    work(Path(gallery), Path(pictures), first, seed)

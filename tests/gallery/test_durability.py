@@ -88,6 +88,48 @@ def test_a_batch_is_committed_when_it_is_large_or_old(
         assert committed(gallery) == 5
 
 
+def test_a_batch_that_waits_is_committed_though_nothing_follows(
+    new_gallery: Callable, state: Callable, seen: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_gallery() as gallery:
+        gallery.add_picture(state(gallery, "1.jpg"), seen([0, 0, 0]))
+        gallery.keep_up()
+        assert len(gallery._ledger_table) == 0
+        monkeypatch.setattr(batch, "SECONDS", 0.0)
+        gallery.keep_up()
+        assert len(gallery._ledger_table) == 1
+
+
+def test_what_a_killed_writer_did_not_sync_is_synced_by_the_next(
+    new_gallery: Callable, state: Callable, seen: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are part of what is acknowledged later; those of an hour ago are on the disk anyway."""
+    gallery = new_gallery()
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "_sync", lambda self: None)
+        gallery.add_picture(state(gallery, "a.jpg"), seen([1, 0, 0]))
+        gallery.flush()
+    gallery._batch._broken = True  # it is killed here
+    gallery.close()
+    left = {str(file) for file in gallery._people_table.files.rglob("*") if file.is_file()}
+    old = min(left)
+    os.utime(old, (0, 0))
+    synced: set[str] = set()
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{handle}"))
+        real(handle)
+
+    with Gallery.open(gallery.path, writable=True) as again:
+        monkeypatch.setattr(os, "fsync", fsync)
+        again.add_picture(state(again, "b.jpg"), seen([2, 0, 0]))
+        again.flush()
+        monkeypatch.undo()
+    assert left - {old} <= synced
+    assert old not in synced
+
+
 def test_everything_is_synced_before_it_is_acknowledged(
     new_gallery: Callable, state: Callable, seen: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +200,10 @@ def test_a_full_disk_is_one_line_and_costs_one_batch(
     assert "no space left on the disk of" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "free some space" in caught.value.hint
+    for act in (gallery.flush, lambda: gallery.add_failure(state(gallery, "d.jpg"), "decode", "x")):
+        with pytest.raises(PersonSearchError, match="failed before; nothing more is written"):
+            act()  # silence would be taken for an acknowledgement
+            gallery.flush()
     gallery.close()
     with Gallery.open(gallery.path, writable=True) as again:
         assert "a.jpg" in found(again)

@@ -193,3 +193,12 @@ def test_globs_are_held_against_name_path_or_whole_path() -> None:
     assert whole(Place(0, "x.jpg"), "/p/x.jpg")
     assert not whole(Place(0, "x.jpg"), "/q/x.jpg")
     assert Filter().names() is None
+
+
+def test_globs_are_remembered_but_not_for_ever(town: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personsearch.gallery.searching.NAMED", 3)
+    for number in range(10):
+        town.search(
+            np.zeros(town.dim), fingerprint=town.fingerprint, query=SOMEBODY, where=Filter(paths=(f"{number}*",))
+        )
+        assert 1 <= len(town._newest().named) <= 3

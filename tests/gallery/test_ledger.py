@@ -1,6 +1,7 @@
 """The ledger in memory against a slow one that keeps nothing but the last entry of each place."""
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,3 +69,26 @@ def test_agrees_with_a_slow_ledger(steps: list[tuple[str, str, int]]) -> None:
             assert ledger.is_live(number) == bool(places)
             if places:
                 assert ledger.place_of(number) == min(places)
+
+
+def test_asked_by_one_thread_while_another_writes() -> None:
+    """Threads that read ahead ask about a picture while the writer gives it one more place."""
+    ledger = Ledger()
+    done = {"size": 9, "mtime_ns": 0, "sha256": "ab", "state": "missing", "picture": 1, "people": 2}
+    ledger.put(Entry(source=0, path="a.jpg", **done))
+    ledger.put(Entry(source=0, path="b.jpg", **done))
+
+    class Interrupted(dict):
+        """A dictionary in which the other thread comes to its turn at every look."""
+
+        def __getitem__(self, place: Place) -> Entry:
+            dict.__setitem__(self, new := Place(0, f"{len(self)}.jpg"), Entry(source=0, path=new.path, **done))
+            ledger._places[1].add(new)
+            return dict.__getitem__(self, place)
+
+    ledger._entries = Interrupted(ledger._entries)
+    assert not ledger.is_live(1)
+    assert len(ledger.entries_of(1)) > 2
+    assert ledger.entry_of(1).people == 2
+    with pytest.raises(KeyError):
+        ledger.entry_of(7)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personsearch.gallery import matrix as module
-from personsearch.gallery.matrix import Matrix, best_of_groups
+from personsearch.gallery.matrix import Matrix, best_of_groups, kth
 from personsearch.ranking.similarity import similarities
 
 KINDS = ("cosine", "euclidean", "product")
@@ -124,6 +124,18 @@ def test_few_are_computed_twice() -> None:
     for kind in KINDS:
         finder = next(Matrix.of(vectors).finders(vectors[:1], kind, None))
         assert len(finder._candidates(100)) < 120
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(0, 9000), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_kth_largest_is_that_of_sorting(seed: int, k: int, more: int, ties: bool) -> None:
+    """With groups (many people) and without; ties, and people who are barred."""
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal(k + more).astype(np.float32)
+    if ties:
+        values = values.round(1)
+    values[k:][rng.random(more) < 0.3] = -np.inf
+    assert kth(values, k) == np.sort(values)[-k]
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 8), st.integers(1, 6))

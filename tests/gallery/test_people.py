@@ -31,8 +31,34 @@ def test_rows_stay_together_in_any_order() -> None:
         assert people.vectors.tolist() == [[n, 10 * n] for n in (1, 2, 4, 5, 6)]
         assert people.box[:, 0].tolist() == [1, 1, 4, 4, 6]
         np.testing.assert_allclose(people.lengths, np.hypot(*people.vectors.T))
-        assert [people.circumstances(row)[0] for row in range(5)] == [f"camera {n}" for n in (1, 1, 3, 3, 3)]
+        assert [camera for camera, *_ in people.circumstances(range(5))] == [
+            f"camera {n}" for n in (1, 1, 3, 3, 3)
+        ]
         assert people.counts() == {1: 2, 3: 3}
+
+
+def test_the_piece_of_a_video_in_which_a_person_is_seen() -> None:
+    """Of each row against a look at everybody, in any order of asking."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for picture in (1, 2, 3):
+        for frame in range(6):
+            n = int(rng.integers(1, 4))
+            seen = Detections(np.zeros((n, 4)), np.ones(n), rng.standard_normal((n, 2)))
+            known = Circumstances(
+                picture=picture, model="m", frame=frame, position=None if picture == 2 else frame / 2
+            )
+            tracklets = None if picture == 2 else rng.permutation(4)[:n]
+            rows.append(to_rows(seen, sum(map(len, rows)) + 1, known, tracklets))
+    table = pa.concat_tables(rows)
+    people = People.load(table.to_batches(), np.array([1, 2, 3]), len(table), 2)
+    asked = rng.permutation(len(people))
+    for row, (_, _, position, piece) in zip(asked, people.circumstances(asked), strict=True):
+        if people.picture[row] == 2:
+            assert position is piece is None
+            continue
+        mine = [p for p, shot in zip(people.position, people.shot, strict=True) if shot == people.shot[row]]
+        assert (piece.first, piece.last, piece.frames) == (min(mine), max(mine), len(mine))
 
 
 def test_nobody() -> None:

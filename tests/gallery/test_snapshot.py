@@ -1,5 +1,6 @@
 """What is in memory is brought up to date by reading what is new, and is what reading everything gives."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from personsearch.errors import PersonSearchError
 from personsearch.gallery import people as rows
+from personsearch.gallery import tables
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.people import People
 from personsearch.gallery.tables import Table
@@ -40,9 +42,7 @@ def test_after_every_kind_of_change(
             anew = fresh._newest().people
         for name in FIELDS:
             np.testing.assert_array_equal(getattr(now, name), getattr(anew, name), name)
-        assert [now.circumstances(i) for i in range(len(now))] == [
-            anew.circumstances(i) for i in range(len(anew))
-        ]
+        assert now.circumstances(range(len(now))) == anew.circumstances(range(len(anew)))
 
     with new_gallery(dim=4) as writer, Gallery.open(writer.path) as reader:
         for number in range(12):
@@ -107,3 +107,30 @@ def test_a_column_that_comes_later(
     needed = Table(gallery.path, "people", pa.schema([*later, pa.field("must", pa.int64(), nullable=False)]))
     with pytest.raises(PersonSearchError, match="has no column must"):
         needed.upgrade()
+
+
+def test_nothing_is_asked_of_the_tables_while_nobody_writes(
+    new_gallery: Callable, state: Callable, seen: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder's time of change says that nothing happened, but only once it is old enough to tell."""
+    asked = []
+    real = Table.newest
+    monkeypatch.setattr(Table, "newest", lambda self: asked.append(1) or real(self))
+    monkeypatch.setattr(tables, "_SETTLED", 300_000_000)
+    with new_gallery() as writer, Gallery.open(writer.path) as reader:
+        for number in range(3):
+            writer.add_picture(state(writer, f"{number}.jpg"), seen([number, 0, 0]))
+            writer.flush()
+            for _ in range(2):  # just written: the time of change may hide another commit
+                before = len(asked)
+                assert len(reader._newest().people) == number + 1
+                assert len(asked) > before
+            time.sleep(0.35)
+            reader._newest()
+            before = len(asked)
+            assert len(reader._newest().people) == len(writer._newest().people) == number + 1
+            assert len(asked) <= before + 2  # the writer's, which looks for the first time
+        monkeypatch.setattr(time, "time_ns", lambda: 0)  # another machine's clock
+        before = len(asked)
+        reader._newest()
+        assert len(asked) == before + 2

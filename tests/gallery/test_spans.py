@@ -24,7 +24,5 @@ def test_two_rows_are_one_shot_when_they_say_so(several: list[tuple[int, int, in
 
 
 def test_spans() -> None:
-    shot, position = np.array([0, 0, 1, 2, 1]), np.array([np.nan, np.nan, 4.0, 4.0, 1.5])
-    assert span(shot, position, 0) is None
-    assert span(shot, position, 2) == span(shot, position, 4) == Span(1.5, 4.0, 2)
-    assert span(shot, position, 3) == Span(4.0, 4.0, 1)
+    assert span(np.array([4.0, 1.5])) == Span(1.5, 4.0, 2)
+    assert span(np.array([4.0])) == Span(4.0, 4.0, 1)

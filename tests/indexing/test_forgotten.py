@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.verify import verify
 from personsearch.indexing.local import index_sources
 from personsearch.indexing.options import IndexOptions
 from personsearch.media.sampling import ALL, Sampling, every
+from personsearch.types import Array, Detections, Picture, Query
 
 RED, GREEN = (220, 20, 20), (20, 200, 40)
 
@@ -114,3 +116,51 @@ def test_interrupted_it_goes_on_without_them(
             rows.append([row for b in opened._people_table.batches(columns) for row in b.to_pylist()])
     assert sorted(rows[0], key=lambda row: row["frame"]) == sorted(rows[1], key=lambda row: row["frame"])
     assert len(rows[0]) == 24
+
+
+class Regions:
+    """Sees the red and the green part of a picture, of any size."""
+
+    dim, similarity, calibration, fingerprint = 3, "euclidean", None, "r" * 64
+
+    def embed(self, picture: Picture, boxes: Array) -> Array:
+        return np.zeros((len(boxes), 3), np.float32)
+
+    def detect(self, picture: Picture) -> Detections:
+        boxes, looks = [], []
+        for channel in (0, 1):
+            rows, columns = np.nonzero((picture.pixels[..., channel] > 150) & (picture.pixels[..., 2] < 100))
+            if len(rows):
+                boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+                looks.append(np.eye(3)[channel])
+        if not boxes:
+            return Detections.none(3)
+        return Detections(boxes, np.full(len(boxes), 0.9), np.array(looks))
+
+
+@pytest.mark.parametrize("seen_first", [True, False])
+def test_a_smaller_copy_saved_anew_does_not_bring_the_forgotten_back(seen_first: bool, tmp_path: Path) -> None:
+    """The copy takes the picture's place when that is gone, whether it came before or after the forgetting."""
+    folder, gallery = tmp_path / "album", tmp_path / "gallery"
+    folder.mkdir()
+    pixels = np.full((128, 256, 3), 60, np.uint8)
+    pixels[32:96, 32:96, 0], pixels[32:96, 144:208, 1] = 230, 230
+    Image.fromarray(pixels).save(folder / "a.png")
+    small = Image.fromarray(pixels).resize((128, 64), Image.Resampling.BOX)
+    if seen_first:
+        small.save(folder / "b.png")
+    index_sources([folder], gallery, Regions())
+    with Gallery.open(gallery, writable=True) as opened:
+        assert opened.people == 2
+        (red,) = [n for n, _ in opened.alike(np.eye(3)[0], -0.1, fingerprint="r" * 64)]
+        opened.forget([red])
+    if not seen_first:
+        small.save(folder / "b.png")
+        assert index_sources([folder], gallery, Regions()).near == 1
+    (folder / "a.png").unlink()
+    report = index_sources([folder], gallery, Regions())
+    assert (report.removed, report.added, report.people) == (1, 1, 1)
+    with Gallery.open(gallery) as opened:
+        found = opened.search(np.eye(3)[0], fingerprint="r" * 64, query=Query("q", [0, 0, 1, 1]))
+        assert [hit.box.tolist() for hit in found.hits] == [[72, 16, 104, 48]]
+    assert verify(gallery).findings == ()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,8 +40,9 @@ from personsearch.cli.sources import (
 
 if TYPE_CHECKING:
     from personsearch.indexing.cameras import Watch
+    from personsearch.indexing.cluster_hands import ClusterOptions
     from personsearch.indexing.options import IndexOptions
-    from personsearch.progress import Progress
+    from personsearch.media.sampling import Sampling
     from personsearch.types import Failure, IndexReport, Searcher
 
 _COUNTS = ("added", "unchanged", "updated", "removed", "moved", "duplicates")
@@ -63,6 +67,30 @@ FramesOption = Annotated[
 ]
 
 
+class Engine(StrEnum):
+    """Where pictures are looked at."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="Look at pictures here, or on a Ray cluster.", case_sensitive=False)
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="Of ray, processes with the model; default: one a GPU.", show_default=False
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address", help="Of ray, the cluster (auto, HOST:PORT); default: one here.", show_default=False
+    ),
+]
+
+
 def index(
     sources: SourcesArgument,
     gallery: GalleryOption,
@@ -80,6 +108,9 @@ def index(
     near_duplicates: NearOption = False,
     frames: FramesOption = None,
     lasting: ForOption = None,
+    engine: EngineOption = Engine.LOCAL,
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
     parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
     form: FormatOption = None,
@@ -99,49 +130,100 @@ def index(
       personsearch index 'trip/**/*.jpg' list.txt --model model --gallery gallery --json
       personsearch index cam2.mp4 --every 500ms --camera cam2 --model model --gallery gallery
       personsearch index rtsp://10.0.0.7/1 --frames seen --for 1h --model model --gallery gallery
+      personsearch index /shared/photos --engine ray --model /shared/model --gallery /shared/gallery
     """
-    from personsearch.baselines.open import Where, open_searcher
-    from personsearch.indexing.options import IndexOptions
-    from personsearch.media.times import time_from as parsed
-    from personsearch.progress import console
-
-    printer = Printer(chosen(form, as_json))
-    options = IndexOptions(
-        recursive=recursive,
-        follow_links=follow_links,
-        retry_failed=retry_failed,
-        sampling=chosen_sampling(every, fps, keyframes, scene, all_frames),
-        camera=camera,
-        time_from=parsed(time_from),
-        near_duplicates=near_duplicates,
-    )
+    sampling = chosen_sampling(every, fps, keyframes, scene, all_frames)
+    given = {"recursive": recursive, "follow_links": follow_links, "retry_failed": retry_failed}
+    options = _options(sampling, camera, time_from, near_duplicates, given)
     by_content = keyframes or all_frames or scene is not None
     watch = _watch(frames, lasting, every, fps, by_content) if only_camera(sources) else None
     if watch is None:
         _only_of_cameras(frames, lasting)
-    searcher = open_searcher(model, Where(parts=parts, device=device))
-    report = _indexed(sources, gallery, searcher, options, watch, console(progress))
+    job = Job(sources=sources, gallery=gallery, model=model, parts=parts, device=device, options=options)
+    cluster = _cluster(engine, workers, ray_address, watch)
+    printer = Printer(chosen(form, as_json))
+    report = _indexed(job, watch, cluster, progress)
     printer(answer(report, _following(model, gallery, parts)))
     _complain(report.failures, gallery)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is indexed into what, with which model."""
+
+    sources: list[str]
+    gallery: Path
+    model: str
+    parts: Path
+    device: str
+    options: IndexOptions
+
+    def opener(self, elsewhere: bool) -> Callable[[], Searcher]:
+        """Opens the model; ``elsewhere``, where relative paths would be others."""
+        from personsearch.baselines.open import Where, open_searcher
+
+        model, parts = self.model, self.parts
+        if elsewhere:
+            model = str(Path(model).resolve()) if Path(model).is_dir() else model
+            parts = parts.resolve()
+        return partial(open_searcher, model, Where(parts=parts, device=self.device))
+
+
+def _options(
+    sampling: Sampling, camera: str | None, time_from: str, near_duplicates: bool, given: dict[str, bool]
+) -> IndexOptions:
+    from personsearch.indexing.options import IndexOptions
+    from personsearch.media.times import time_from as parsed
+
+    return IndexOptions(
+        sampling=sampling,
+        camera=camera,
+        time_from=parsed(time_from),
+        near_duplicates=near_duplicates,
+        **given,  # type: ignore[arg-type]
+    )
+
+
+def _cluster(
+    engine: Engine, workers: int | None, address: str | None, watch: Watch | None
+) -> ClusterOptions | None:
+    """The cluster that is to be used; None for this process alone."""
+    from personsearch.errors import UsageError
+
+    if engine is Engine.LOCAL:
+        if workers is not None or address is not None:
+            raise UsageError("--workers and --ray-address are of a cluster", hint="add --engine ray")
+        return None
+    if watch is not None:
+        raise UsageError("a camera is watched by one process", hint="leave --engine out")
+    from personsearch.indexing.cluster_hands import ClusterOptions
+
+    return ClusterOptions(address=address, workers=workers)
+
+
 def _indexed(
-    sources: list[str],
-    gallery: Path,
-    searcher: Searcher,
-    options: IndexOptions,
-    watch: Watch | None,
-    progress: Progress,
+    job: Job, watch: Watch | None, cluster: ClusterOptions | None, kind: ProgressKind
 ) -> IndexReport:
-    """Index files; or, with ``watch``, the one camera that ``sources`` name."""
+    """Index files, here or on a cluster; or, with ``watch``, the one camera that the sources name."""
+    from personsearch.progress import console
+
+    opener, progress = job.opener(cluster is not None), console(kind)
+    searcher = opener()
+    if cluster is not None:
+        from personsearch.indexing.cluster import index_on_cluster
+
+        return index_on_cluster(
+            job.sources, job.gallery, searcher, opener, job.options, cluster, progress=progress
+        )
+    if watch is None:
+        from personsearch.indexing.local import index_sources
+
+        return index_sources(job.sources, job.gallery, searcher, job.options, progress=progress)
     from personsearch.indexing.cameras import index_camera
-    from personsearch.indexing.local import index_sources
     from personsearch.media.camera import camera
 
-    if watch is None:
-        return index_sources(sources, gallery, searcher, options, progress=progress)
-    source = camera(sources[0], name=options.camera)
-    return index_camera(source, gallery, searcher, watch, progress=progress)
+    source = camera(job.sources[0], name=job.options.camera)
+    return index_camera(source, job.gallery, searcher, watch, progress=progress)
 
 
 def _following(model: str, gallery: Path, parts: Path) -> str:

@@ -6,6 +6,7 @@ import time
 
 import pyarrow as pa
 
+from personsearch.errors import PersonSearchError
 from personsearch.gallery import ledger as records
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.ledger import Entry, Place
@@ -49,6 +50,11 @@ class Batch:
         if orphan is not None:
             self._orphans.add(orphan)
 
+    @property
+    def broken(self) -> bool:
+        """Whether a commit failed."""
+        return self._broken
+
     def is_due(self) -> bool:
         """Whether it is large or old enough to be committed."""
         people = sum(len(rows) for rows in self._people)
@@ -61,9 +67,15 @@ class Batch:
 
         A death in between leaves people that no entry names, which the next writer sweeps.
         After an error (a full disk) the tables are as after the last commit, give or take such
-        people, and this batch commits nothing ever again.
+        people, and this batch commits nothing ever again: what is asked of it then is an error, for
+        silence would be taken for an acknowledgement.
         """
-        if not self._entries or self._broken:
+        if self._broken:
+            raise PersonSearchError(
+                f"writing to {self._people_table.files.parent} failed before; nothing more is written",
+                hint="run the same command again",
+            )
+        if not self._entries:
             return
         with uninterrupted():
             self._broken = True

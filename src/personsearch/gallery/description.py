@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +89,19 @@ class Description:
     def file(self, place: Place, gallery: Path) -> Path:
         """Where the file at ``place`` is now."""
         return self.sources[place.source].folder(gallery) / place.path
+
+    def files(self, gallery: Path) -> Callable[[int, str], str]:
+        """Says where the file of a source and path is now; asks the disk once a folder, not once a file."""
+        folders: dict[int, str] = {}
+
+        def file(source: int, path: str) -> str:
+            folder = folders.get(source)
+            if folder is None:
+                folder = str(self.sources[source].folder(gallery)).rstrip(os.sep) + os.sep
+                folders[source] = folder
+            return folder + (path if os.sep == "/" else path.replace("/", os.sep))
+
+        return file
 
     def place(self, file: Path, gallery: Path) -> Place | None:
         """What the ledger calls ``file``, by the innermost source around it; None outside of all."""

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from personsearch.errors import InputError
+from personsearch.gallery.ledger import Entry
 from personsearch.gallery.people import unfixed
 from personsearch.gallery.removal import Store
 from personsearch.gallery.suppression import Box, Example, Suppression, overlapping
+from personsearch.images import read_size
 from personsearch.types import Similarity
 
 
@@ -64,13 +66,14 @@ def whom_to_forget(
     boxes = [
         Box(
             sha256=sha256,
-            box=tuple(row["box_xyxy"]),
+            box=(x1 * scale[0], y1 * scale[1], x2 * scale[0], y2 * scale[1]),
             receipt="",
             frame=row["frame"],
             position=row["position"],
         )
         for row in named
-        for sha256 in contents[row["picture"]]
+        for x1, y1, x2, y2 in [row["box_xyxy"]]
+        for sha256, scale in contents[row["picture"]]
     ]
     examples = [
         Example(
@@ -112,14 +115,26 @@ def _same_way(store: Store, named: list[dict[str, Any]]) -> list[dict[str, Any]]
     return [r for r in rows if (r["picture"], r["tracklet"]) in ways and r["detection"] not in there]
 
 
-def _contents(store: Store, pictures: Collection[int]) -> dict[int, list[str]]:
-    """SHA-256 of each picture, and of the files that are known to be that picture saved anew."""
-    contents = {picture: [store.ledger.entry_of(picture).sha256] for picture in pictures}
+def _contents(store: Store, pictures: Collection[int]) -> dict[int, list[tuple[str, tuple[float, float]]]]:
+    """SHA-256 and scale of each picture, and of the files that are known to be that picture saved anew."""
+    own = {picture: store.ledger.entry_of(picture) for picture in pictures}
+    contents = {picture: [(entry.sha256, (1.0, 1.0))] for picture, entry in own.items()}
     for entry in store.ledger:
-        like = getattr(entry, "like", None)
-        if like in contents and entry.sha256:
-            contents[like].append(entry.sha256)
+        if entry.like is not None and entry.like in contents and entry.sha256:
+            scale = _scale(store, own[entry.like], entry)
+            contents[entry.like].append((entry.sha256, scale))
     return contents
+
+
+def _scale(store: Store, picture: Entry, copy: Entry) -> tuple[float, float]:
+    """How large ``copy`` is beside ``picture``; as large where their files cannot tell."""
+    try:
+        (width, height), (w, h) = (
+            read_size(store.about.file(entry.place, store.path)) for entry in (picture, copy)
+        )
+    except InputError:
+        return 1.0, 1.0
+    return w / width, h / height
 
 
 def _same(store: Store, shots: dict[tuple[int, int | None], list[list[float]]]) -> set[int]:

@@ -134,7 +134,8 @@ class Gallery(ReadableGallery):
         if self._lock is None:
             return
         try:
-            self._batch.commit()
+            if not self._batch.broken:  # that was an error already
+                self._batch.commit()
         finally:
             self._lock.release()
             self._lock = None
@@ -153,11 +154,7 @@ class Gallery(ReadableGallery):
 
     def check(self, seen: Detections) -> None:
         """Raise ValueError for embeddings of another length, and for what is not finite."""
-        if len(seen) and seen.embeddings.shape[1] != self.dim:
-            raise ValueError(f"embeddings have {seen.embeddings.shape[1]} numbers, the gallery's {self.dim}")
-        for name in ("boxes", "scores", "embeddings"):
-            if not np.isfinite(getattr(seen, name)).all():
-                raise ValueError(f"{name} of the detections are not finite")
+        rows.check(seen, self.dim)
 
     def keeps_out(
         self, sha256: str, seen: Detections, frame: int | None = None, position: float | None = None
@@ -241,6 +238,15 @@ class Gallery(ReadableGallery):
         if self._batch.is_due():
             self._batch.commit()
         return entry
+
+    def keep_up(self) -> None:
+        """Commit what was added if it waits for long enough already; costs nothing otherwise.
+
+        Whoever adds now and then calls it in between, for a batch ages only while it is looked at.
+        """
+        self._check_writing()
+        if self._batch.is_due():
+            self._batch.commit()
 
     def flush(self) -> None:
         """Commit what was added: whole, on disk, and seen by everybody who searches from now on.

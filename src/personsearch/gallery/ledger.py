@@ -183,9 +183,10 @@ class Ledger:
 
     def entry_of(self, picture: int) -> Entry:
         """What is known of one of the files with this content, a present one if there is any."""
-        if len(self._places[picture]) == 1:
-            return self._entries[next(iter(self._places[picture]))]
-        return self.entries_of(picture)[0]
+        entries = self.entries_of(picture)
+        if not entries:
+            raise KeyError(picture)
+        return entries[0]
 
     def place_of(self, picture: int) -> Place:
         """Where this content is: the first of its places, in order of their paths."""
@@ -193,12 +194,20 @@ class Ledger:
 
     def entries_of(self, picture: int) -> list[Entry]:
         """What is known of all files with this content, present ones first, in order of their paths."""
-        entries = [self._entries[place] for place in self._places.get(picture, ())]
-        return sorted(entries, key=lambda entry: (entry.state != "done", _order(entry.place)))
+        entries = [self._entries[place] for place in self._places_of(picture)]
+        return (
+            entries
+            if len(entries) < 2
+            else sorted(entries, key=lambda entry: (entry.state != "done", _order(entry.place)))
+        )
 
     def is_live(self, picture: int) -> bool:
         """Whether a file with this content is present."""
-        return any(self._entries[place].state == "done" for place in self._places.get(picture, ()))
+        return any(self._entries[place].state == "done" for place in self._places_of(picture))
+
+    def _places_of(self, picture: int) -> tuple[Place, ...]:
+        """A copy: threads that read ahead ask while the writer's puts."""
+        return tuple(self._places.get(picture, ()))
 
     def live(self) -> dict[int, int]:
         """The pictures that are searched, with how many people each has."""

@@ -29,6 +29,9 @@ AT_A_TIME = 1 << 14
 PRODUCTS = 1 << 24
 """Products of a batch of queries held at once: 64 MiB of float32."""
 
+_LAYERS = 128
+"""People in a group of :func:`kth`."""
+
 LONGEST = 1e15
 """Vectors longer than this (or shorter than its inverse) are compared in float64 throughout: the
 products of float32 could overflow or vanish."""
@@ -108,30 +111,33 @@ class Matrix:
             wanted: (n,) bool, who counts; None for everybody. Nobody else is ever ranked, so nobody
                 is missed for them.
         """
-        rows = None if wanted is None or wanted.all() else np.flatnonzero(wanted)
+        number = len(self) if wanted is None else int(np.count_nonzero(wanted))
+        some = None if wanted is None or number == len(self) else np.asarray(wanted, bool)
         lengths = norms(queries)
-        if not self.plain or not bool(((lengths < LONGEST) & (lengths > 1 / LONGEST)).all()):
+        plain = self.plain and bool(((lengths < LONGEST) & (lengths > 1 / LONGEST)).all())
+        few = some is not None and number < FEW * len(self)
+        rows = np.flatnonzero(some) if some is not None and (few or not plain) else None
+        if not plain:
             for query in queries:
-                yield Finder(self, query, kind, rows, None, None)
+                yield Finder(self, query, kind, number, rows, None, None)
             return
-        few = rows is not None and len(rows) < FEW * len(self)
+        barred = None if some is None or few else _barred(some)
         asked = queries
         if kind == "cosine":  # a query's length does not matter, and unit ones make the bound simple
             asked = (queries / lengths[:, None]).astype(np.float32)
             lengths = np.ones_like(lengths)
-        step = max(1, PRODUCTS // max(1, len(rows) if few and rows is not None else len(self)))
+        step = max(1, PRODUCTS // max(1, number if few else len(self)))
         for start in range(0, len(queries), step):
             several = asked[start : start + step]
-            products = self._gathered(several, rows) if few else self._dot(several, self.vectors)
+            products = self._dot(several, self.vectors) if rows is None else self._gathered(several, rows)
             for i, product in enumerate(products, start):
-                value, slack = self._bounded(product, float(lengths[i]), kind, rows if few else None)
-                if rows is not None and not few:
-                    value[~np.asarray(wanted)] = -np.inf  # cheaper than taking most of them out
-                yield Finder(self, queries[i], kind, rows, value, slack)
+                value, slack = self._bounded(product, float(lengths[i]), kind, rows)
+                if barred is not None:
+                    value += barred  # cheaper than taking most of them out
+                yield Finder(self, queries[i], kind, number, rows, value, slack)
 
-    def _gathered(self, queries: Array, rows: Array | None) -> Array:
+    def _gathered(self, queries: Array, rows: Array) -> Array:
         """(q, m) float32 inner products with these rows only."""
-        rows = np.arange(len(self)) if rows is None else rows
         product = np.empty((len(queries), len(rows)), np.float32)
         for start in range(0, len(rows), AT_A_TIME):
             some = rows[start : start + AT_A_TIME]
@@ -181,20 +187,21 @@ class Matrix:
 class Finder:
     """One query against everybody, or those in ``rows``.
 
-    ``value`` ranks them to within ``slack``: all rows of the matrix (minus infinity for whoever does
-    not count), or only ``rows``; None where float32 cannot.
+    ``value`` ranks the ``number`` who count to within ``slack``: all rows of the matrix (minus infinity
+    for whoever does not count), or only ``rows``; None where float32 cannot.
     """
 
     matrix: Matrix
     query: Array
     kind: Similarity
+    number: int
     rows: Array | None
     value: Array | None
     slack: Array | np.float32 | None
 
     def __len__(self) -> int:
         """How many people are ranked."""
-        return len(self.matrix) if self.rows is None else len(self.rows)
+        return self.number
 
     def best(self, k: int) -> tuple[Array, Array]:
         """Rows and similarities (float32) of the ``k`` most alike, best first, ties by smaller row."""
@@ -206,13 +213,52 @@ class Finder:
 
     def _candidates(self, k: int) -> Array:
         """Rows of everybody who may be among the best ``k``, rising."""
-        if self.value is None or self.slack is None or k >= len(self):
-            return np.arange(len(self.matrix)) if self.rows is None else self.rows
-        n = len(self.value)
-        low = self.value - self.slack
-        bar = np.partition(low, n - k)[n - k]  # k people are at least this much alike
-        found = np.flatnonzero(self.value + self.slack >= bar)
-        return found if self.rows is None or n == len(self.matrix) else self.rows[found]
+        if self.value is None or self.slack is None or k >= self.number:
+            if self.rows is not None:
+                return self.rows
+            if self.value is not None and self.number < len(self.matrix):
+                return np.flatnonzero(self.value > -np.inf)
+            return np.arange(len(self.matrix))
+        slack = self.slack
+        if isinstance(slack, np.floating):  # one bound for all: two passes over everybody less
+            found = np.flatnonzero(self.value >= np.nextafter(kth(self.value, k) - 2 * slack, -np.inf))
+        else:
+            found = np.flatnonzero(self.value + slack >= kth(self.value - slack, k))
+        return found if self.rows is None else self.rows[found]
+
+
+def _barred(wanted: Array) -> Array:
+    """(n,) float32: 0 for whoever is ``wanted``, minus infinity for the others; without a branch a person.
+
+    >>> _barred(np.array([True, False])).tolist()
+    [0.0, -inf]
+    """
+    bits = wanted.astype(np.int32)
+    bits -= 1  # no bit for the wanted, every bit for the others
+    bits &= np.int32(-(1 << 23))  # sign and exponent: minus infinity
+    barred: Array = bits.view(np.float32)
+    return barred
+
+
+def kth(values: Array, k: int) -> np.float32:
+    """The ``k``-th largest of ``values`` (n,) float32, without NaN; ``1 <= k <= n``.
+
+    Everybody goes into one of some hundred groups, and the k-th largest of the groups' largest is not
+    above the k-th largest of all: it is that much of a bar for one look at everybody, which leaves few
+    to be sorted out. A third of the time of partitioning everybody (measured at 500,000).
+
+    >>> kth(np.array([0.1, 0.9, 0.5, 0.9], np.float32), 2)
+    np.float32(0.9)
+    """
+    n = len(values)
+    groups = n // _LAYERS
+    if groups >= 4 * k:
+        largest = values[: groups * _LAYERS].reshape(_LAYERS, groups).max(axis=0)
+        bar = np.partition(largest, groups - k)[groups - k]
+        values = values[values >= bar]
+        n = len(values)
+    found: np.float32 = np.partition(values, n - k)[n - k]
+    return found
 
 
 def best_of_groups(
@@ -232,7 +278,7 @@ def best_of_groups(
     """
     if group is None:
         return best(k)
-    look = min(n, max(4 * k, 64))
+    look = min(n, max(2 * k, 64))
     while True:
         rows, values = best(look)
         _, leaders = np.unique(group[rows], return_index=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -78,6 +79,15 @@ class Circumstances:
     frame: int | None = None
     time_base: str | None = None
     position: float | None = None
+
+
+def check(seen: Detections, dim: int) -> None:
+    """Raise ValueError for embeddings of another length than ``dim``, and for what is not finite."""
+    if len(seen) and seen.embeddings.shape[1] != dim:
+        raise ValueError(f"embeddings have {seen.embeddings.shape[1]} numbers, the gallery's {dim}")
+    for name in ("boxes", "scores", "embeddings"):
+        if not np.isfinite(getattr(seen, name)).all():
+            raise ValueError(f"{name} of the detections are not finite")
 
 
 def to_rows(seen: Detections, first: int, known: Circumstances, tracklets: Array | None = None) -> pa.Table:
@@ -207,11 +217,37 @@ class People:
         pictures, people = np.unique(self.picture, return_counts=True)
         return dict(zip(pictures.tolist(), people.tolist(), strict=True))
 
-    def circumstances(self, row: int) -> tuple[str | None, float | None, float | None, Span | None]:
-        """Camera and time of a row; of a video also its position, and the piece the person is seen in."""
-        camera = None if self.camera[row] < 0 else self.cameras[int(self.camera[row])]
-        time, position = (None if np.isnan(c[row]) else float(c[row]) for c in (self.time, self.position))
-        return camera, time, position, span(self.shot, self.position, row)
+    def circumstances(
+        self, rows: Sequence[int] | Array
+    ) -> list[tuple[str | None, float | None, float | None, Span | None]]:
+        """Camera and time of each of ``rows``.
+
+        Of a video also its position, and the piece in which the person is seen.
+        """
+        columns = (column[rows].tolist() for column in (self.camera, self.time, self.position))
+        known = zip(rows, *columns, strict=True)
+        return [
+            (
+                None if camera < 0 else self.cameras[camera],
+                None if time != time else time,  # NaN: not known
+                None if position != position else position,
+                None if position != position else span(self.position[self._rows_of_shot(row)]),
+            )
+            for row, camera, time, position in known
+        ]
+
+    def _rows_of_shot(self, row: int) -> Array:
+        """Everybody whom a search takes for the person of ``row``."""
+        order, start = self._by_shot
+        shot = int(self.shot[row])
+        rows: Array = order[start[shot] : start[shot + 1]]
+        return rows
+
+    @cached_property
+    def _by_shot(self) -> tuple[Array, Array]:
+        """Rows sorted by shot, and where each shot begins: without it every hit costs a look at everybody."""
+        order = np.argsort(self.shot, kind="stable")
+        return order, np.searchsorted(self.shot[order], np.arange(int(self.shot.max(initial=-1)) + 2))
 
     def meeting(self, where: Filter, min_score: float) -> Array:
         """(n,) bool: who meets the conditions that people carry, which is all but the paths."""

@@ -16,6 +16,9 @@ from personsearch.gallery.snapshot import State
 from personsearch.ranking.calibration import Calibration
 from personsearch.types import Array, Hit, Query, SearchResult
 
+NAMED = 64
+"""Sets of globs whose pictures are remembered: a byte a person each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -102,6 +105,8 @@ class Searched:
                 if entry.state == "done" and entry.picture is not None and named(entry)
             }
             known = np.isin(self.state.people.picture, np.array(sorted(pictures), np.int64))
+            if len(self.state.named) >= NAMED:
+                self.state.named.clear()
             self.state.named[where.paths] = known
         return known
 
@@ -115,22 +120,27 @@ class Searched:
 
     def _hits(self, chosen: Array, alike: Array, where: Filter) -> tuple[Hit, ...]:
         """The people in the rows ``chosen``, with all that is known of them."""
-        people = self.state.people
-        chances = None if self.calibration is None else self.calibration.probability(alike)
-        named = self._namer(where)
+        people, ledger = self.state.people, self.state.ledger
+        chances = None if self.calibration is None else self.calibration.probability(alike).tolist()
+        named = self._namer(where) if where.paths else None
+        file = self.about.files(self.path)
+        boxes, values = people.box[chosen], alike.tolist()  # boxes of their own, not views of everybody's
+        columns = (people.picture[chosen], people.score[chosen], people.detection[chosen])
         hits = []
-        for rank, row in enumerate(chosen.tolist()):
-            camera, taken, position, piece = people.circumstances(row)
-            entries = self.state.ledger.entries_of(int(people.picture[row]))
-            entry = next((e for e in entries if e.state == "done" and named(e)), entries[0])
+        known = zip(people.circumstances(chosen), *(column.tolist() for column in columns), strict=True)
+        for rank, ((camera, taken, position, piece), picture, score, number) in enumerate(known):
+            entries = ledger.entries_of(picture)  # present ones first
+            entry = entries[0]
+            if named is not None and len(entries) > 1:
+                entry = next((e for e in entries if e.state == "done" and named(e)), entry)
             hit = Hit(
                 rank=rank + 1,
-                similarity=float(alike[rank]),
-                picture=str(self.about.file(entry.place, self.path)),
-                box=people.box[row],
-                score=float(people.score[row]),
-                detection=int(people.detection[row]),
-                probability=None if chances is None else float(chances[rank]),
+                similarity=values[rank],
+                picture=file(entry.source, entry.path),
+                box=boxes[rank],
+                score=score,
+                detection=number,
+                probability=None if chances is None else chances[rank],
                 camera=camera,
                 time=taken,
                 position=position,

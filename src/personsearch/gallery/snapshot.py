@@ -50,6 +50,7 @@ class Snapshot:
         self._path, self._people_table, self._ledger_table, self._dim = path, people, ledger, dim
         self._reading = threading.Lock()
         self._versions: tuple[int, int] | None = None
+        self._stamps: tuple[object, object] = None, None
         self._state: State | None = None
 
     def newest(self, written: Ledger | None = None) -> State:
@@ -62,6 +63,10 @@ class Snapshot:
             PersonSearchError: people are missing that the ledger promises.
         """
         with self._reading:
+            stamps = self._ledger_table.stamp(), self._people_table.stamp()
+            if self._state is not None and None not in stamps and stamps == self._stamps:
+                return self._state
+            self._stamps = stamps  # taken before the versions: what comes between changes the next ones
             for attempt in range(10):
                 versions = self._ledger_table.newest(), self._people_table.newest()
                 if self._state is not None and self._versions == versions:

@@ -32,18 +32,13 @@ def shots(picture: Array, frame: Array, tracklet: Array) -> Array:
     return group
 
 
-def span(shot: Array, position: Array, row: int) -> Span | None:
-    """The piece of the video in which the person of ``row`` is seen; None for a picture.
+def span(position: Array) -> Span:
+    """The piece of a video in which one person is seen.
 
     Args:
-        shot: (n,) of :func:`shots`.
-        position: (n,) float64 seconds since the first frame of the video, NaN in a picture.
-        row: whose.
+        position: (n,) float64 seconds since the first frame of the video, of the rows of one shot.
 
-    >>> span(np.array([0, 1, 0]), np.array([2.0, 2.0, 5.5]), 0)
+    >>> span(np.array([2.0, 5.5]))
     Span(first=2.0, last=5.5, frames=2)
     """
-    if np.isnan(position[row]):
-        return None
-    here = position[shot == shot[row]]
-    return Span(float(here.min()), float(here.max()), len(here))
+    return Span(float(position.min()), float(position.max()), len(position))

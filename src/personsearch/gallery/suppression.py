@@ -120,6 +120,25 @@ class Suppression:
             examples=tuple(dict.fromkeys((*self.examples, *examples))),
         )
 
+    def carried(self, old: str, new: str, scale: tuple[float, float]) -> Suppression:
+        """These, and whoever is left out of the content ``old`` also out of ``new``, its copy saved anew.
+
+        Args:
+            old, new: SHA-256 of both.
+            scale: width and height of the new one, in those of the old one.
+
+        >>> out = Suppression(boxes=(Box(sha256="ab", box=(0, 0, 10, 20), receipt="r"),))
+        >>> out.carried("ab", "cd", (0.5, 0.5)).boxes[1].box
+        (0.0, 0.0, 5.0, 10.0)
+        """
+        (x, y), boxes = scale, [item for item in self.boxes if item.sha256 == old]
+        sides = [(item, item.box) for item in boxes]
+        copies = [
+            replace(item, sha256=new, box=(x1 * x, y1 * y, x2 * x, y2 * y))
+            for item, (x1, y1, x2, y2) in sides
+        ]
+        return self.including(copies, ())
+
     def under(self, receipt: str) -> Suppression:
         """The same, as the outcome of one request."""
         return Suppression(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from personsearch.files import disk_errors, sync_folder
 
 _KEEP = timedelta(hours=1)
 """How long superseded versions stay for readers that are in the middle of one."""
+
+_SETTLED = 3_000_000_000
+"""Nanoseconds; some file systems keep times of change in steps of two seconds."""
 
 _AT_A_TIME = 4096
 """Numbers in one condition of a deletion."""
@@ -50,7 +54,10 @@ class Table:
                 self._table: Any = database.create_table(name, schema=schema)
             else:
                 self._table = database.open_table(name)
-        self._synced: set[tuple[str, int, int]] = set() if create else set(self._present())
+        # A process that was killed may have left files that are in no disk's memory but the system's, and
+        # that later versions build on. The system writes such within a minute; who is older, is there.
+        long_ago = time.time_ns() - 3_600_000_000_000
+        self._synced: set[tuple[str, int, int]] = {key for key in self._present() if key[2] < long_ago}
         if create:
             self._sync()
 
@@ -59,6 +66,20 @@ class Table:
         with self._one_line_errors():
             self._table.checkout_latest()
             return int(self._table.version)
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Equal to an earlier one only if nobody committed anything in between; None for "cannot be told".
+
+        It costs one look at a folder, where asking LanceDB costs two rounds through its threads. A
+        folder's time of change may be as coarse as some seconds: only one that is older than that tells
+        changes apart, and one in the future (another machine's clock) tells nothing.
+        """
+        try:
+            about = (self.files / "_versions").stat()
+        except OSError:
+            return None
+        age = time.time_ns() - about.st_mtime_ns
+        return (about.st_ino, about.st_mtime_ns) if age > _SETTLED else None
 
     def __len__(self) -> int:
         with self._one_line_errors():
@@ -117,6 +138,20 @@ class Table:
             self._table.add(rows)
         self._sync()
 
+    def append_written(self, fragments: Sequence[str]) -> None:
+        """Append the rows of data files that other processes wrote beside the table, in one commit.
+
+        Args:
+            fragments: as :func:`personsearch.gallery.fragments.write_people` gives them.
+        """
+        import lance
+
+        with self._one_line_errors():
+            append = lance.LanceOperation.Append([lance.FragmentMetadata.from_json(f) for f in fragments])
+            lance.LanceDataset.commit(str(self.files), append, read_version=self.newest())
+            self.newest()
+        self._sync()
+
     def put(self, rows: pa.Table, key: Sequence[str]) -> None:
         """Append ``rows``, replacing those with the same ``key``, in one commit."""
         with self._one_line_errors():
@@ -135,6 +170,16 @@ class Table:
         """Fold small files into large ones and drop versions that no reader can be in any more."""
         with self._one_line_errors():
             self._table.optimize(cleanup_older_than=_KEEP)
+        self._sync()
+
+    def clear(self) -> None:
+        """Remove files that no version names: what a process wrote that died before they were committed.
+
+        Only while nobody else writes files that are still to be committed.
+        """
+        with self._one_line_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that others might be writing
+            self._table.optimize(cleanup_older_than=_KEEP, delete_unverified=True)
         self._sync()
 
     def rewrite(self, keep: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None) -> None:
@@ -177,6 +222,10 @@ class Table:
         """Make the version that :meth:`go_to` went to the newest."""
         with self._one_line_errors():
             self._table.restore()
+        self._sync()
+
+    def sync(self) -> None:
+        """Put on the disk what another library wrote into the table."""
         self._sync()
 
     def _present(self) -> dict[tuple[str, int, int], Path]:

@@ -22,8 +22,8 @@ from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.ledger import FileState
 from personsearch.images import encode_jpeg
+from personsearch.indexing.book import MODEL_FAILURES, one_line
 from personsearch.indexing.local import new_gallery
-from personsearch.indexing.run import MODEL_FAILURES, one_line
 from personsearch.media.camera import Camera, CameraFrame
 from personsearch.progress import Progress, silent
 from personsearch.types import Detections, Failure, IndexReport, Picture, Searcher
@@ -113,6 +113,7 @@ class _Keeper:
     def take(self, frame: CameraFrame) -> None:
         """Look at one frame."""
         self.frames += 1
+        self._gallery.keep_up()
         try:
             seen = self._searcher.detect(Picture(frame.pixels, self._camera))
             self._gallery.check(seen)

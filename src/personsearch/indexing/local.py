@@ -97,21 +97,33 @@ def index_sources(
     started = time.monotonic()
     options = IndexOptions() if options is None else options
     with ExitStack() as closing:
-        gallery = None
-        if is_gallery(Path(gallery_path)):
-            gallery = closing.enter_context(Gallery.open(gallery_path, writable=True))
-            gallery.check_model(searcher.fingerprint)
-        found = find_sources(
-            sources, recursive=options.recursive, follow_links=options.follow_links, within=options.within
-        )
-        if gallery is None:
-            gallery = closing.enter_context(new_gallery(Path(gallery_path), searcher))
-        for root in found.roots:
-            gallery.add_source(root)
+        gallery, found = opened(sources, gallery_path, searcher, options, closing)
         run = closing.enter_context(Run(gallery, searcher, options, found.failures))
         run.mark_missing(found)
         _take_all(run, found, progress)
     return run.report(time.monotonic() - started)
+
+
+def opened(
+    sources: Sequence[Path | str],
+    gallery_path: Path | str,
+    searcher: Searcher,
+    options: IndexOptions,
+    closing: ExitStack,
+) -> tuple[Gallery, Found]:
+    """The gallery, open for writing until ``closing`` ends, and the files; none is made for no files."""
+    gallery = None
+    if is_gallery(Path(gallery_path)):
+        gallery = closing.enter_context(Gallery.open(gallery_path, writable=True))
+        gallery.check_model(searcher.fingerprint)
+    found = find_sources(
+        sources, recursive=options.recursive, follow_links=options.follow_links, within=options.within
+    )
+    if gallery is None:
+        gallery = closing.enter_context(new_gallery(Path(gallery_path), searcher))
+    for root in found.roots:
+        gallery.add_source(root)
+    return gallery, found
 
 
 def _take_all(run: Run, found: Found, progress: Progress) -> None:

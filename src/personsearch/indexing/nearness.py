@@ -147,6 +147,11 @@ class NearIndex:
                 return int(picture)
         return None
 
+    def look_of(self, picture: int) -> Look | None:
+        """What a stored picture looks like."""
+        with self._asking:
+            return self._look_of(picture)
+
     def _look_of(self, picture: int) -> Look | None:
         if picture not in self._looks:
             self._keep(picture, self._load(picture))

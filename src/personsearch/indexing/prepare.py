@@ -37,6 +37,7 @@ class Prepared:
         video: whether it is one.
         error: what the system said.
         picture: its pixels, unless the content was known, or is a video's, or cannot be decoded.
+        taken: when, as the picture itself says.
         damage: why it cannot be decoded.
         hashed, seen: of the pixels, for near duplicates.
     """
@@ -48,6 +49,7 @@ class Prepared:
     video: bool = False
     error: str = ""
     picture: Picture | None = None
+    taken: float | None = None
     damage: str | None = None
     hashed: int | None = None
     seen: Look | None = None
@@ -60,6 +62,21 @@ class Prepared:
 
 def prepare(file: Path, gallery: Gallery, options: IndexOptions) -> Prepared:
     """Look at ``file``: its state, and if it is new or has changed, its content and pixels."""
+    found = judged(file, gallery, options)
+    if found.outcome != "read":
+        return found
+    try:
+        now = replace(found.now, sha256=sha256_of(file))
+    except OSError as error:
+        return replace(found, outcome="unreadable", error=system_said(error))
+    found = replace(found, now=now)
+    if found.video or gallery.picture_of(now.sha256) is not None:
+        return found
+    return decoded(found, options)
+
+
+def judged(file: Path, gallery: Gallery, options: IndexOptions) -> Prepared:
+    """Look at the state of ``file``, not at its content: ``"read"`` if that has to be looked at."""
     place = gallery.place(file)
     if place is None:
         raise ValueError(f"{file} is outside of the folders of the gallery")
@@ -73,16 +90,15 @@ def prepare(file: Path, gallery: Gallery, options: IndexOptions) -> Prepared:
     try:
         now = file_state(place, file)
         video = is_video_file(file)
-        if old is not None and is_settled(old, now, gallery, options, video):
-            return Prepared(file=file, outcome="settled", now=now, old=old, video=video)
-        now = replace(now, sha256=sha256_of(file))
     except OSError as error:
-        said = f"it cannot be read: {error.strerror or error}"
-        return Prepared(file=file, outcome="unreadable", now=now, old=old, error=said)
-    found = Prepared(file=file, outcome="read", now=now, old=old, video=video)
-    if video or gallery.picture_of(now.sha256) is not None:
-        return found
-    return decoded(found, options)
+        return Prepared(file=file, outcome="unreadable", now=now, old=old, error=system_said(error))
+    settled = old is not None and is_settled(old, now, gallery, options, video)
+    return Prepared(file=file, outcome="settled" if settled else "read", now=now, old=old, video=video)
+
+
+def system_said(error: OSError) -> str:
+    """Why the system does not give a file's content."""
+    return f"it cannot be read: {error.strerror or error}"
 
 
 def decoded(found: Prepared, options: IndexOptions) -> Prepared:
@@ -92,8 +108,9 @@ def decoded(found: Prepared, options: IndexOptions) -> Prepared:
     except InputError as error:
         return replace(found, damage=str(error))
     if options.near_duplicates:
-        return replace(found, picture=picture)
-    return replace(found, picture=picture, hashed=dhash(picture.pixels), seen=look(picture.pixels))
+        return replace(found, picture=picture, taken=picture.taken)
+    hashed, seen = dhash(picture.pixels), look(picture.pixels)
+    return replace(found, picture=picture, taken=picture.taken, hashed=hashed, seen=seen)
 
 
 def is_settled(old: Entry, now: FileState, gallery: Gallery, options: IndexOptions, video: bool) -> bool:

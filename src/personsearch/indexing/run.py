@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -10,28 +9,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from personsearch import images
-from personsearch.errors import InputError, PersonSearchError
+from personsearch.errors import InputError
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
-from personsearch.gallery.ledger import Entry, FileState
-from personsearch.gallery.near import add_near, entry_of
-from personsearch.indexing.nearness import Look, NearIndex, look
+from personsearch.gallery.near import entry_of
+from personsearch.indexing.book import Book, done, failure
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.pipeline import Ahead, Model
-from personsearch.indexing.prepare import Prepared, decoded, is_gone, is_same, prepare
+from personsearch.indexing.prepare import Prepared, decoded, is_same, prepare
 from personsearch.indexing.videos import ModelFailure, VideoTally, index_video
 from personsearch.media.folders import is_video
-from personsearch.media.sources import Found, shown
-from personsearch.types import Detections, Failure, IndexReport, Searcher
-
-MODEL_FAILURES = 20
-"""After the model failed on this many pictures in a row, the model is at fault and the run stops."""
+from personsearch.media.sources import Found
+from personsearch.types import Detections, Failure, Searcher
 
 Guess = Future[Detections | None]
 
 
-class Run:
+class Run(Book):
     """One pass over some files.
 
     Args:
@@ -44,13 +38,8 @@ class Run:
     def __init__(
         self, gallery: Gallery, searcher: Searcher, options: IndexOptions, failures: Iterable[Failure] = ()
     ) -> None:
-        self._gallery, self._options = gallery, options
-        self._counts: Counter[str] = Counter()
-        self._failures = list(failures)
-        self._gone: Counter[int] = Counter()
-        self._model_failures = 0
+        super().__init__(gallery, options, failures)
         self._on_the_way: set[str] = set()
-        self._near: NearIndex | None = None if options.near_duplicates else self._near_index()
         with ExitStack() as closing:
             self._model = Model(searcher.detect)
             closing.callback(self._model.close)
@@ -72,56 +61,17 @@ class Run:
     ) -> None:
         self._closing.close()
 
-    def report(self, seconds: float) -> IndexReport:
-        """What was done."""
-        return IndexReport(
-            gallery=str(self._gallery.path),
-            model=self._gallery.fingerprint,
-            failures=tuple(self._failures),
-            seconds=seconds,
-            **self._counts,
-        )
-
     def steps_are_files(self, found: Found) -> bool:
         """Whether :meth:`steps` takes one for each file; videos take one a frame besides."""
         return not any(is_video(file.name) for file in found.files)
-
-    def mark_missing(self, found: Found) -> None:
-        """Mark the files below the folders that are known, but not there any more.
-
-        A file that was merely not found (because this run does not look into folders, or
-        may not look into one) is left alone: gone is what the system says does not exist.
-        """
-        if not found.folders:
-            return
-        present = {str(file) for file in found.files}
-        for entry in list(self._gallery.entries()):
-            file = self._gallery.file(entry.place)
-            if entry.state == "missing" or str(file) in present:
-                continue
-            if any(file.is_relative_to(folder) for folder in found.folders) and is_gone(file):
-                self._mark_missing(entry)
-
-    def _mark_missing(self, entry: Entry) -> None:
-        self._gallery.mark_missing(entry.place)
-        self._counts["removed"] += 1
-        if entry.picture is not None and entry.state == "done":
-            self._gone[entry.picture] += 1
 
     def steps(self, files: Iterable[Path]) -> Iterator[None]:
         """Do what every file needs, in order; a step is a picture, or a frame of a video."""
         for found, guess in self._ahead(files):
             yield from self._take(found, guess)
             self._on_the_way.discard(found.now.sha256)
+            self._gallery.keep_up()
             yield None
-
-    def widowed(self) -> list[Path]:
-        """Near duplicates whose picture is not there any more: they have to be looked at after all."""
-        return [
-            self._gallery.file(entry.place)
-            for entry in self._gallery.entries()
-            if entry.state == "near" and not (entry.like is not None and self._gallery.is_live(entry.like))
-        ]
 
     def take_finished(self) -> None:
         """After an interruption: record what the model has answered, or is answering, in order."""
@@ -149,15 +99,8 @@ class Run:
 
     def _take(self, found: Prepared, guess: Guess) -> Iterator[None]:
         old, now = found.old, found.now
-        if found.outcome == "name":
-            self._failures.append(failure(found.file, "name", found.error))
-        elif found.outcome == "unreadable":
-            if old is not None and old.state not in ("failed", "missing") and is_gone(found.file):
-                self._mark_missing(old)  # a list names it still
-            else:
-                self._leave(found, found.error)
-        elif found.outcome == "settled" and old is not None and self._is_settled_still(old):
-            self._settle(found, old)
+        if self._take_unread(found):
+            pass
         elif found.outcome == "settled":
             again = prepare(found.file, self._gallery, self._options)
             yield from self._take(again, guess)
@@ -171,53 +114,6 @@ class Run:
             if not copied:
                 self._take_picture(found, guess)
 
-    def _is_settled_still(self, old: Entry) -> bool:
-        """Whether the picture that a near duplicate is of did not go since it was asked."""
-        return old.state != "near" or (old.like is not None and self._gallery.is_live(old.like))
-
-    def _settle(self, found: Prepared, old: Entry) -> None:
-        """Nothing happened to the file: it is as it was, well or not."""
-        self._counts["unchanged"] += old.state != "failed"
-        if old.error is not None:
-            self._failures.append(failure(found.file, old.stage or "", old.error))
-
-    def _is_old_content(self, now: FileState, old: Entry | None, video: bool) -> bool:
-        """Whether the file was only touched; its new time of change is then recorded."""
-        if old is None or old.sha256 != now.sha256:
-            return False
-        if old.state == "near" and old.like is not None and self._near is not None:
-            if self._gallery.is_live(old.like):
-                add_near(self._gallery, now, old.like)
-            return self._gallery.is_live(old.like)
-        if old.state != "done" or old.picture is None:
-            return False
-        if video and (old.sampling != str(self._options.sampling) or old.error is not None):
-            return False
-        self._gallery.add_place(now, old.picture)
-        return True
-
-    def _copy(self, found: Prepared) -> bool:
-        """Record the place of a content that is stored already; whether it is."""
-        now = found.now
-        known = self._gallery.picture_of(now.sha256)
-        if known is None:
-            return False
-        while self._gallery.is_live(known):  # where it is said to be, it may be gone meanwhile
-            entry = entry_of(self._gallery, known)
-            if not is_gone(self._gallery.file(entry.place)):
-                break
-            self._mark_missing(entry)
-        if self._gallery.is_live(known):
-            self._counts["duplicates"] += 1
-        elif self._gone[known]:
-            self._gone[known] -= 1
-            self._counts["removed"] -= 1
-            self._counts["moved"] += 1
-        else:
-            self._counts[_done(found)] += 1
-        self._gallery.add_place(now, known)
-        return True
-
     def _take_picture(self, found: Prepared, guess: Guess) -> None:
         """Store the people of a content that is new."""
         if found.picture is None and found.damage is None:
@@ -228,18 +124,14 @@ class Run:
         if found.picture is None:
             self._fail(found, "decode", found.damage or "")
             return
-        like = self._find_near(found)
-        if like is not None:
-            with uninterrupted():
-                add_near(self._gallery, found.now, like)
-                self._counts.update(duplicates=1, near=1)
+        if self._is_near(found):
             return
         try:
             answer = guess.result()
             seen = self._model(found.picture) if answer is None else answer
             self._gallery.check(seen)
         except Exception as error:  # whatever a model does to one picture must not cost the others
-            self._blame_model(found, error)
+            self._blame_model(found, f"{type(error).__name__}: {error}")
             return
         self._model_failures = 0
         self._store(found, seen)
@@ -247,7 +139,7 @@ class Run:
     def _store(self, found: Prepared, seen: Detections) -> None:
         picture = found.picture
         assert picture is not None
-        taken = self._options.time_from.of(found.file, picture.taken, mtime_ns=found.now.mtime_ns)
+        taken = self._options.time_from.of(found.file, found.taken, mtime_ns=found.now.mtime_ns)
         with uninterrupted():
             number = self._gallery.add_picture(
                 found.now,
@@ -258,7 +150,7 @@ class Run:
             )
             if self._near is not None and found.hashed is not None and found.seen is not None:
                 self._near.add(number, found.hashed, found.seen)
-            self._counts.update({_done(found): 1, "people": len(seen)})
+            self._counts.update({done(found): 1, "people": len(seen)})
 
     def _take_video(self, found: Prepared) -> Iterator[None]:
         """Store the people of a video, frame by frame."""
@@ -274,7 +166,8 @@ class Run:
                 self._counts["frames"] += 1
                 yield None
         except ModelFailure as error:
-            self._blame_model(found, error.__cause__ or error)
+            cause = error.__cause__ or error
+            self._blame_model(found, f"{type(cause).__name__}: {cause}")
             return
         except InputError as error:
             if is_same(found.file, found.now):
@@ -285,81 +178,6 @@ class Run:
             self._leave(found, "it changed while it was being read")
             return
         self._model_failures = 0
-        self._counts.update({_done(found): 1, "people": tally.people, "tracklets": tally.tracklets})
+        self._counts.update({done(found): 1, "people": tally.people, "tracklets": tally.tracklets})
         if tally.damage is not None:
             self._failures.append(failure(found.file, "decode", tally.damage))
-
-    def _blame_model(self, found: Prepared, error: BaseException) -> None:
-        """Record that the model failed on a file; stop when it fails on everything."""
-        said = f"{type(error).__name__}: {error}"
-        self._fail(found, "detect", said)
-        self._model_failures += 1
-        if self._model_failures >= MODEL_FAILURES:
-            raise PersonSearchError(
-                f"the model failed on {MODEL_FAILURES} pictures in a row: {one_line(said)}",
-                hint="when it is mended, run the same again and have failed pictures retried",
-            ) from error
-
-    def _fail(self, found: Prepared, stage: str, error: str) -> None:
-        """Record that a file cannot be used; people of an older content are not kept."""
-        self._gallery.add_failure(found.now, stage, one_line(error))
-        self._failures.append(failure(found.file, stage, error))
-
-    def _leave(self, found: Prepared, error: str) -> None:
-        """Report that nobody knows what a file holds now; what it held stays."""
-        if found.old is None or found.old.state not in ("done", "missing") or found.video:
-            self._gallery.add_failure(found.now, "read", one_line(error))
-        self._failures.append(failure(found.file, "read", error, retryable=True))
-
-    def _near_index(self) -> NearIndex:
-        known = {e.picture: e.dhash for e in self._gallery.entries() if e.picture is not None}
-        hashes = [(picture, hashed) for picture, hashed in known.items() if hashed is not None]
-        return NearIndex(hashes, self._look_of, self._gallery.is_live)
-
-    def _look_of(self, picture: int) -> Look | None:
-        """What a stored picture looks like, from its file as it was indexed."""
-        entry = entry_of(self._gallery, picture)
-        file = self._gallery.file(entry.place)
-        try:
-            pixels = images.load(file).pixels
-        except InputError:
-            return None
-        state = FileState(place=entry.place, size=entry.size, mtime_ns=entry.mtime_ns, sha256=entry.sha256)
-        return look(pixels) if is_same(file, state) else None
-
-    def _find_near(self, found: Prepared) -> int | None:
-        """The stored picture that this one is saved anew from."""
-        if self._near is None or found.hashed is None or found.seen is None or found.picture is None:
-            return None
-        rule = self._options.time_from
-        taken = rule.of(found.file, found.picture.taken, mtime_ns=found.now.mtime_ns)
-
-        def may_be(picture: int) -> bool:
-            entry = entry_of(self._gallery, picture)
-            file = self._gallery.file(entry.place)
-            if entry.place == found.now.place:  # what it replaces itself
-                return False
-            try:
-                own = images.load(file).taken if rule.kind == "exif" and taken is not None else None
-            except InputError:
-                return False
-            other = rule.of(file, own, mtime_ns=entry.mtime_ns)
-            return taken is None or other is None or taken == other
-
-        return self._near.find(found.hashed, found.seen, may_be)
-
-
-def _done(found: Prepared) -> str:
-    """What a file that is stored now counts as."""
-    old = found.old
-    return "updated" if old is not None and old.state == "done" else "added"
-
-
-def one_line(text: str) -> str:
-    """An error as the ledger keeps it."""
-    return " ".join(text.split())[:300]
-
-
-def failure(file: Path, stage: str, error: str, *, retryable: bool = False) -> Failure:
-    """What is reported; names that are not UTF-8 are escaped, so that they can be printed."""
-    return Failure(path=shown(file), stage=stage, error=one_line(error), retryable=retryable)

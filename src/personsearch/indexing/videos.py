@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from personsearch.gallery.gallery import Gallery
-from personsearch.gallery.video import Moment, VideoRows
+from personsearch.gallery.people import check
+from personsearch.gallery.video import Moment, StoredFrame, VideoRows
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.pipeline import Model, in_thread
 from personsearch.indexing.prepare import Prepared, is_same
 from personsearch.indexing.tracklets import Tracker, TrackletSettings
 from personsearch.media.video import Frame, Video
-from personsearch.types import Detections, Picture
+from personsearch.types import Array, Detections, Picture
 
 
 class ModelFailure(Exception):
@@ -40,6 +42,32 @@ class VideoTally:
     changed: bool = False
 
 
+class Rows(Protocol):
+    """Where the people of one video go; :class:`personsearch.gallery.video.VideoRows` says what each does."""
+
+    reached: float | None
+
+    def stored(self, since: float) -> Iterator[StoredFrame]:
+        """Frames of an earlier run."""
+        ...
+
+    def tracklets(self) -> int:
+        """Tracklets of an earlier run."""
+        ...
+
+    def keeps_out(self, pts: int, position: float, seen: Detections) -> Array:
+        """Who was forgotten."""
+        ...
+
+    def add(self, moment: Moment, seen: Detections, tracklets: Array) -> None:
+        """Take a frame."""
+        ...
+
+    def finish(self, damage: str | None = None) -> None:
+        """The video is at its end."""
+        ...
+
+
 def index_video(
     found: Prepared, gallery: Gallery, model: Model, options: IndexOptions, tally: VideoTally
 ) -> Iterator[float]:
@@ -56,9 +84,24 @@ def index_video(
         InputError: no frame of it can be decoded.
         ModelFailure: the model failed on a frame, or described nobody sensibly.
     """
+
+    def begin(camera: str | None) -> Rows:
+        return VideoRows(gallery, found.now, sampling=str(options.sampling), camera=camera)
+
+    return look_through(found, begin, model, options, tally, gallery.dim)
+
+
+def look_through(
+    found: Prepared,
+    begin: Callable[[str | None], Rows],
+    model: Model,
+    options: IndexOptions,
+    tally: VideoTally,
+    dim: int,
+) -> Iterator[float]:
+    """As :func:`index_video`, into what ``begin`` gives for the name of the camera; embeddings of ``dim``."""
     with Video(found.file) as video, ExitStack() as closing:
-        camera = options.camera or video.camera
-        rows = VideoRows(gallery, found.now, sampling=str(options.sampling), camera=camera)
+        rows = begin(options.camera or video.camera)
         start = options.time_from.of(
             found.file, video.created, mtime_ns=found.now.mtime_ns, length=video.duration or 0.0
         )
@@ -70,7 +113,7 @@ def index_video(
         for frame, answer in _looked_at(frames, model, options.jobs > 0):
             try:
                 seen = answer.result()
-                gallery.check(seen)
+                check(seen, dim)
             except Exception as error:  # whatever a model does must not cost the other files
                 raise ModelFailure from error
             # Before they are tracked: a later run, which finds only who was stored, then goes on alike.
@@ -92,7 +135,7 @@ def index_video(
         rows.finish(tally.damage)
 
 
-def _tracker(rows: VideoRows, options: IndexOptions) -> Tracker:
+def _tracker(rows: Rows, options: IndexOptions) -> Tracker:
     """A tracker in the state in which an earlier run stopped; a new one if there was none."""
     patience = options.sampling.patience
     tracker = Tracker(replace(TrackletSettings(), max_gap=patience), first=rows.tracklets())

@@ -8,7 +8,6 @@ out as a failure with its reason, never as nothing.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from personsearch.errors import InputError
 from personsearch.media.container import printable
 from personsearch.media.folders import READABLE_SUFFIXES, is_medium, is_picture, is_video, walk
+from personsearch.media.patterns import is_pattern, matching
 from personsearch.types import Failure
 
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
@@ -25,7 +25,6 @@ LONGEST_LIST = 1 << 30
 """Bytes of the longest list that is read: some ten million paths."""
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_PATTERN = re.compile(r"[*?\[]")
 _HEADS = (
     (0, b"\x1a\x45\xdf\xa3"),
     (0, b"\0\0\x01\xba"),
@@ -163,8 +162,8 @@ class _Gathered:
             raise InputError(f"{printable(source)} is not a path")
         path = Path(source)
         # A name with a star in it that is there is meant as it stands.
-        if _PATTERN.search(source) and not os.path.lexists(source):
-            self._add_pattern(source)
+        if is_pattern(source) and not os.path.lexists(source):
+            self._add_pattern(source, follow_links)
         elif path.is_dir():
             self._add_folder(path.resolve(), recursive, follow_links)
         elif path.suffix.lower() in LIST_SUFFIXES and path.is_file():
@@ -205,16 +204,22 @@ class _Gathered:
         self.roots.append(folder)
         self.folders.append(folder)
 
-    def _add_pattern(self, pattern: str) -> None:
-        found = sorted(glob.iglob(pattern, recursive=True), key=lambda text: Path(text).parts)  # noqa: PTH207
-        files = [_absolute(Path(text)) for text in found if not Path(text).is_dir()]
-        if not files:
+    def _add_pattern(self, pattern: str, follow_links: bool) -> None:
+        before = len(self.failures)
+
+        def complain(error: OSError) -> None:
+            where = Path(error.filename or pattern)
+            self.fail(where, "list", f"it cannot be listed: {error.strerror}", retryable=True)
+
+        found = sorted(matching(pattern, follow_links=follow_links, complain=complain), key=lambda p: p.parts)
+        files = [_absolute(path) for path in found if not path.is_dir()]
+        if not files and len(self.failures) == before:
             raise InputError(
                 f"no file matches {printable(pattern)}", hint="** also looks into folders; quote the pattern"
             )
         for file in files:
             self.add_file(file)
-        self.roots += _roots(files)
+        self.roots += _roots(files) if files else []
 
     def _add_list(self, path: Path) -> None:
         """The files that a list names: a path a line, relative ones from the list's folder.
