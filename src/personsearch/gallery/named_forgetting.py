@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from personsearch.gallery.description import read_object
 from personsearch.gallery.named import FOLDER, Example, NamedPeople, NamedPerson, remove_file
-from personsearch.gallery.suppression import Suppression
+from personsearch.gallery.suppression import Suppression, read_suppression
 from personsearch.types import Detections, Similarity
 
 
@@ -43,20 +43,28 @@ def count_named(gallery: Path, detections: Collection[int], out: Suppression, ki
     return sum(len(person.examples) - len(left.examples) for _, person, left in found)
 
 
-def _left(
-    people: NamedPeople, numbers: frozenset[int], out: Suppression, kind: Similarity
-) -> Iterator[tuple[Path, NamedPerson, NamedPerson]]:
-    """Every named person, and what would be left: file, before, after."""
+def kept_out(gallery: Path, kind: Similarity, numbers: frozenset[int]) -> Callable[[Example], bool]:
+    """Whether an example is of somebody who is kept out of the gallery, or of one of these hits."""
+    return _gone(numbers, read_suppression(gallery), kind)
 
+
+def _gone(numbers: frozenset[int], out: Suppression, kind: Similarity) -> Callable[[Example], bool]:
     def gone(example: Example) -> bool:
         if example.detection in numbers:
             return True
         seen = Detections(example.box[None], [1.0], example.vector[None])
         alike = tuple(other for other in out.examples if len(other.vector) == len(example.vector))
         where = example.frame, example.model, kind, example.position
-        out_of_all = replace(out, examples=alike).keeps_out(example.sha256 or "unknown", seen, *where)
-        return bool(out_of_all[0])
+        return bool(replace(out, examples=alike).keeps_out(example.sha256 or "unknown", seen, *where)[0])
 
+    return gone
+
+
+def _left(
+    people: NamedPeople, numbers: frozenset[int], out: Suppression, kind: Similarity
+) -> Iterator[tuple[Path, NamedPerson, NamedPerson]]:
+    """Every named person, and what would be left: file, before, after."""
+    gone = _gone(numbers, out, kind)
     for path in people.files().values():
         person = NamedPerson.from_json(read_object(path), path)
         yield path, person, person.without(gone, numbers)
