@@ -32,8 +32,8 @@ class Sought:
     Attributes:
         name: what the person is called: a saved name, or the query's picture.
         examples: of the person, and of others who are not.
-        context: (m, d) raw embeddings of others in the query's picture, best first; for the order
-            ``"context"``.
+        context: (m, d) raw embeddings of others in the query's picture, best first, for the order
+            ``"context"``; None where the gallery is to say who else is in the picture of a hit.
         own: the pictures of the person's examples are answers, too.
     """
 
@@ -196,7 +196,8 @@ def _by_context(
     searched: Searched, query: Array, sought: Sought, asked: Asked, order: Order, wanted: Array
 ) -> tuple[Array, Array]:
     """By similarities that companions of the query have revised, in the pictures of the best ``order.k1``."""
-    if sought.context is None or not len(sought.context):
+    others = sought.context if sought.context is not None else _companions(searched, sought, asked)
+    if not len(others):
         raise UsageError(
             "nobody else is known in the query's picture, so there is no context",
             hint="leave --context out, or give a picture with several people",
@@ -207,16 +208,31 @@ def _by_context(
     frames = np.unique(np.stack([people.picture, people.frame]), axis=1, return_inverse=True)[1]
     here = np.flatnonzero(wanted & np.isin(frames, frames[rows[: order.k1]]))
     own = similarities(query[None], people.vectors[here], kind)[0]
-    context = np.concatenate([query[None], sought.context]).astype(np.float32)
+    context = np.concatenate([query[None], others]).astype(np.float32)
     revised = match_in_context(
         own, frames[here], people.vectors, context, k1=order.k1, k2=order.k2, kind=kind, rows=here
     )
-    others = ~np.isin(rows, here)
-    rows = np.concatenate([here, rows[others]])
-    values = np.concatenate([revised, alike[others]])
-    plain = np.concatenate([own, alike[others]])
+    rest = ~np.isin(rows, here)
+    rows = np.concatenate([here, rows[rest]])
+    values = np.concatenate([revised, alike[rest]])
+    plain = np.concatenate([own, alike[rest]])
     sort = np.lexsort((rows, -values))
     return _best(rows[sort], plain[sort], searched, asked)
+
+
+def _companions(searched: Searched, sought: Sought, asked: Asked) -> Array:
+    """(m, d) whoever else is stored in the picture or frame of the first hit among the examples."""
+    people = searched.state.people
+    first = next((example for example in sought.right if example.detection is not None), None)
+    row = np.flatnonzero(people.detection == (-1 if first is None else first.detection))
+    if not len(row):
+        return people.vectors[:0]
+    beside = (people.picture == people.picture[row]) & (people.frame == people.frame[row])
+    beside &= people.score >= np.float32(asked.min_score)
+    beside[beside] = ~overlapping(people.box[beside], people.box[row])
+    found = np.flatnonzero(beside)
+    vectors: Array = people.vectors[found[np.argsort(-people.score[found], kind="stable")]]
+    return vectors
 
 
 def _best(rows: Array, alike: Array, searched: Searched, asked: Asked) -> tuple[Array, Array]:

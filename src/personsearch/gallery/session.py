@@ -17,7 +17,7 @@ from personsearch.errors import InputError, ModelMismatch
 from personsearch.files import write_text
 from personsearch.gallery.description import read_object
 from personsearch.gallery.filters import Filter
-from personsearch.gallery.named import NamedPerson
+from personsearch.gallery.named import NamedPeople, NamedPerson
 from personsearch.gallery.named_forgetting import kept_out
 from personsearch.gallery.reading import ReadableGallery
 from personsearch.gallery.searching import Asked
@@ -88,7 +88,7 @@ def read_session(path: Path, gallery: ReadableGallery) -> tuple[Session, int]:
         raise InputError(f"{path} is no session: {type(error).__name__} at {error}", hint=hint) from error
     if session.model != gallery.fingerprint:
         raise ModelMismatch(
-            f"{path} is a search by model {session.model[:12]}, {gallery.path} is of {gallery.fingerprint[:12]}",
+            f"{path} is a search by model {session.model[:12]}, the gallery is {gallery.fingerprint[:12]}'s",
             hint="search anew, with the gallery's model",
         )
     numbers = {e.detection for e in session.person.examples if e.detection is not None}
@@ -99,6 +99,30 @@ def read_session(path: Path, gallery: ReadableGallery) -> tuple[Session, int]:
     if not any(example.right for example in person.examples):
         raise InputError(f"nobody is left to look for in {path}", hint="they were forgotten; search anew")
     return replace(session, person=person), len(session.person.examples) - len(person.examples)
+
+
+def save_as(gallery: ReadableGallery, name: str, person: NamedPerson) -> NamedPerson:
+    """Keep the examples of ``person`` with the gallery under a name; one that is there gets them as well.
+
+    Whoever is being forgotten at the same time is not saved: that is looked at while nobody else may
+    change named people, and forgetting takes the saved ones out after everything else.
+
+    Raises:
+        UsageError: that cannot be a name.
+        InputError: nobody is left to be saved.
+    """
+
+    def act(old: NamedPerson | None) -> NamedPerson:
+        numbers = {e.detection for e in person.examples if e.detection is not None} | set(person.shown)
+        gone = frozenset(numbers - {one.detection for one in gallery.stored(sorted(numbers))})
+        left = person.without(kept_out(gallery.path, gallery.similarity, gone), gone)
+        if not any(example.right for example in left.examples):
+            raise InputError(f"nobody is left to be saved as {name}", hint="they were forgotten")
+        base = old or NamedPerson(name=name)
+        return replace(base.including(left.examples), shown=left.shown)
+
+    saved = NamedPeople(gallery.path).change(name, act)
+    return person if saved is None else saved
 
 
 def _asked(value: dict[str, Any]) -> Asked:
