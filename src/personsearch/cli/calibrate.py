@@ -143,6 +143,6 @@ def _answer(done: Calibrated, path: Path, model: Path | None) -> Answer:
     after = [f"kept in {path}; it wins over the model's calibration (--reset goes back)"]
     if not record["says_absent"]:
         after.append(
-            '"likely absent" is not said by it: that takes 20 searches and more for people who were there'
+            '"likely absent" is never said by it: that takes dozens of searches for people who were there'
         )
     return Answer(record=record, rows=[{name: record[name] for name in shown}], after=after)

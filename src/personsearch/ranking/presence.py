@@ -243,7 +243,7 @@ def calibrate_people(
     if sum(s.present for s in searches) < FEWEST:
         return whole
     try:
-        return replace(whole, searches=_cross_fit(evidence, searches))
+        return replace(whole, searches=fit_evidence(evidence, searches))
     except InputError:  # every hit right, or every one wrong: nothing to learn
         return whole
 
@@ -265,8 +265,12 @@ def _both(alike: Array, who: Array, where: Array, row: int) -> list[JudgedSearch
     return found if len(found) == 2 else []
 
 
-def _cross_fit(curves: Sequence[Calibration], searches: Sequence[JudgedSearch]) -> SearchFit | None:
-    """Fitted on evidence, whichever curve it is by: a curve that says just what its evidence was."""
+def fit_evidence(curves: Sequence[Calibration], searches: Sequence[JudgedSearch]) -> SearchFit | None:
+    """What :func:`fit_searches` learns when each search is weighed by a curve of its own.
+
+    So no search is weighed by a curve that was fitted on its own person's pairs.
+    """
+    # To a curve that says just what its evidence was, evidence can be given as if it were similarity.
     unit = Calibration(method="platt", pairs=2, prior=0.5, slope=1.0, intercept=0.0)
     moved = [
         replace(s, similarities=hit_evidence(curve, s.similarities, s.people) + np.log(max(s.people, 1)))
