@@ -208,10 +208,17 @@ def judged_by(
     def error(probability: Array, outcome: Array) -> Callable[[Array], float]:
         return lambda rows: expected_calibration_error(probability[rows].ravel(), outcome[rows].ravel())
 
+    def by_chance(probability: Array) -> float:
+        """The error that these very probabilities would have if they were right."""
+        draws = [rng.random(probability.shape) < probability for _ in range(200)]
+        errors = [expected_calibration_error(probability.ravel(), drawn.ravel()) for drawn in draws]
+        return round(float(np.mean(errors)), 4)
+
     absent, likely = verdict == "likely absent", verdict == "likely"
     report: dict[str, Any] = {
         "error of the first hit": interval(people, error(hits[:, 0], right[:, 0]), rng),
         "error of the first five": interval(people, error(hits, right), rng),
+        "error of the first hit, were all probabilities right": by_chance(hits[:, 0]),
         "error of the first hit, by size": {
             str(one): round(error(hits[:, 0], right[:, 0])(np.flatnonzero(size == one)), 4) for one in SIZES
         },

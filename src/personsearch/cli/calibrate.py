@@ -15,7 +15,7 @@ from personsearch.errors import InputError, ModelMismatch, UsageError
 if TYPE_CHECKING:
     from personsearch.gallery.calibrating import Calibrated
     from personsearch.gallery.gallery import Gallery
-    from personsearch.ranking.calibration import Calibration
+    from personsearch.ranking.calibration import Calibration, Method
 
 
 class MethodName(StrEnum):
@@ -26,6 +26,11 @@ class MethodName(StrEnum):
     PLATT = "platt"
 
 
+_METHODS: dict[MethodName, Method | None] = {
+    MethodName.AUTO: None,
+    MethodName.ISOTONIC: "isotonic",
+    MethodName.PLATT: "platt",
+}
 PairsOption = Annotated[
     Path | None,
     typer.Option(
@@ -94,8 +99,8 @@ def calibrate(
         if write_model is not None:
             _check_model(opened, write_model)
         if pairs is not None:
-            way = None if method is MethodName.AUTO else method.value
-            done = calibrating.calibrate_pairs(opened, calibrating.read_pairs(pairs, opened), way)
+            labelled = calibrating.read_pairs(pairs, opened)
+            done = calibrating.calibrate_pairs(opened, labelled, _METHODS[method])
         else:
             done = calibrating.calibrate_reviewed(opened)
         path = calibrating.write_own(opened, done.calibration)

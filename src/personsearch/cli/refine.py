@@ -103,9 +103,8 @@ def refine(
             right, wrong = right + said[0], wrong + said[1]
         if not right and not wrong:
             right, wrong = _asked(opened, before)
-        both = sorted(set(right) & set(wrong))
-        if both:
-            raise UsageError(f"the hit {both[0]} cannot be the person and not be the person")
+        if set(right) & set(wrong):
+            raise UsageError("a hit cannot be the person and not be the person")
         judged = opened.examples(list(dict.fromkeys(right)))
         judged += opened.examples(list(dict.fromkeys(wrong)), right=False)
         whom = before.person.including(judged)

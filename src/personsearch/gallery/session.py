@@ -126,7 +126,8 @@ def save_as(gallery: ReadableGallery, name: str, person: NamedPerson) -> NamedPe
 
 
 def _asked(value: dict[str, Any]) -> Asked:
-    where = {name: tuple(kept) if isinstance(kept, list) else kept for name, kept in value["where"].items()}
+    kept: dict[str, Any] = dict(value["where"])
+    where: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
     return Asked(
         k=int(value["k"]),
         per=value["per"],
