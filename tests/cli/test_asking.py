@@ -7,7 +7,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from personsearch.cli.refine import parse_ranks
 from personsearch.errors import UsageError
@@ -199,9 +201,11 @@ def test_forgetting_a_saved_person(command, gallery: Path, photos: Path, tmp_pat
     done = record(command("forget", "-g", gallery, "--person", "Ana", "--yes"))
     assert (done["deleted"]["people"], NamedPeople(gallery).names()) == (1, ["Ben"])
     # by what she looks like: the hit that is so much like her, and whoever is saved from elsewhere
-    draw = ("--query", f"{photos / 'a.png'}:10,10,20,60", "-m", "m")
-    record(command(*add, "Cleo", *draw))
-    record(command(*add, "Dora", *draw, "--not-detection", "4"))
+    pixels = np.array(Image.open(photos / "a.png"))
+    Image.fromarray(np.roll(pixels, 50, axis=1)).save(tmp_path / "elsewhere.png")
+    red = ("--query", f"{tmp_path / 'elsewhere.png'}:60,10,20,60", "-m", "m")
+    record(command(*add, "Cleo", *red))
+    record(command(*add, "Dora", *red, "--not-detection", "4"))
     words = ("forget", "-g", gallery, "--person", "Cleo", "--min-similarity", "-0.01")
     assert record(command(*words))["saved"] == 2
     done = record(command(*words, "--yes"))

@@ -166,7 +166,7 @@ def test_without_a_calibration_judged_hits_are_fitted_themselves(crowd: Gallery)
     said = np.concatenate([hit_probabilities(done.calibration, s.similarities, s.people) for s in searches])
     right = np.concatenate([s.right for s in searches])
     assert said.mean() == pytest.approx(right.mean(), abs=0.03)
-    assert expected_calibration_error(said, right) < 0.15
+    assert expected_calibration_error(said, right) < 0.2  # of 64 hits
     assert done.error_before is None
 
 
@@ -190,6 +190,6 @@ def test_the_galleries_own_wins_until_it_is_removed(crowd: Gallery) -> None:
     write_own(crowd, own)
     path.write_text("{")
     crowd.close()
-    assert verify(crowd.path).problems
+    assert any("own-calibration.json" in finding.message for finding in verify(crowd.path).findings)
     with pytest.raises(InputError, match=r"own-calibration\.json"):
         Gallery.open(crowd.path)
