@@ -119,15 +119,8 @@ def forget(
         if query is not None and model is not None:
             named = model, Where(parts=parts, device=device)
             looks.append(_look(opened, query, (box, pick, largest), named))
-        if min_similarity is not None:
-            for look in looks:
-                numbers |= {n for n, _ in opened.alike(look, min_similarity, fingerprint=opened.fingerprint)}
-        people = opened.stored(sorted(numbers))
-        strangers = sorted(numbers - {one.detection for one in people})
-        if strangers:
-            raise UsageError(
-                f"nobody in {gallery} has the number {strangers[0]}", hint="search gives them as `detection`"
-            )
+        people = _known(opened, numbers, looks, min_similarity)
+        numbers = {one.detection for one in people}
         saved = _Saved(gallery=opened, person=person, looks=looks, min_similarity=min_similarity)
         besides = saved.count()
         if not yes or not (numbers or besides):
@@ -135,6 +128,24 @@ def forget(
             return
         receipt = opened.forget(numbers, reason=reason, keep_examples=keep_example) if numbers else None
         printer(receipt_answer(receipt, people, gallery, saved.remove(reason)))
+
+
+def _known(
+    gallery: Gallery, numbers: set[int], looks: list[Array], min_similarity: float | None
+) -> list[Stored]:
+    """The people with these numbers, and all who are so much like one of ``looks``."""
+    people = gallery.stored(sorted(numbers))
+    strangers = sorted(numbers - {one.detection for one in people})
+    if strangers:
+        raise UsageError(
+            f"nobody in {gallery.path} has the number {strangers[0]}", hint="search gives them as `detection`"
+        )
+    if min_similarity is None:
+        return people
+    for look in looks:
+        alike = gallery.alike(look, min_similarity, fingerprint=gallery.fingerprint)
+        numbers = numbers | {number for number, _ in alike}
+    return gallery.stored(sorted(numbers))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -83,7 +83,6 @@ def refine(
       personsearch refine -g gallery --session lost-child.json --yes 1,3 --no 2,4-6
       personsearch refine -g gallery --person Ana --no-detection 17
       personsearch refine -g gallery --session lost-child.json --judgements judgements.json --save-as Ana
-      personsearch refine -g gallery --person Ana
     """
     from personsearch.gallery.asking import Sought
     from personsearch.gallery.gallery import Gallery
