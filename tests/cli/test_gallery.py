@@ -110,7 +110,7 @@ def test_forget_by_number(command, gallery: Path, photos: Path) -> None:
     assert found(command, gallery, photos / "a.png") == ["b.png", "c.png"]  # nothing happened
     receipt = record(command("forget", "-g", gallery, "--detection", number, "--yes", "--reason", "r 1"))
     assert receipt["schema"] == "personsearch.receipt/1"
-    assert receipt["deleted"] == {"people": 1, "vectors": 1, "thumbnails": 0, "crops": 0}
+    assert receipt["deleted"] == {"people": 1, "vectors": 1, "thumbnails": 0, "crops": 0, "saved": 0}
     left = record(command("search", "-q", photos / "a.png", "-g", gallery, "-m", "m"))["hits"]
     assert number not in [hit["detection"] for hit in left]
     with Gallery.open(gallery) as opened:

@@ -73,7 +73,7 @@ def test_not_a_byte_of_a_vector_stays(crowded: Gallery) -> None:
     assert everybody(crowded) == [1, *range(3, 12)]
     assert (crowded.pictures, crowded.people) == (3, 10)
     assert receipt.detections == (2, 12)
-    assert receipt.deleted == {"people": 2, "vectors": 2, "thumbnails": 0, "crops": 0}
+    assert receipt.deleted == {"people": 2, "vectors": 2, "thumbnails": 0, "crops": 0, "saved": 0}
     assert (receipt.pictures, receipt.kept_out, receipt.examples, receipt.reason) == (2, 2, 0, "request 7")
     assert not (crowded.path / removal.JOB).exists()
     crowded.close()

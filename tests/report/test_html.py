@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,10 +13,11 @@ import pytest
 from personsearch.errors import InputError
 from personsearch.images import decode
 from personsearch.report.html import Figure, PageOptions, search_page
-from personsearch.types import Picture
+from personsearch.report.spread import spread_of
+from personsearch.types import Picture, Span
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "br", "input"}
 
 
 class Page(HTMLParser):
@@ -39,7 +41,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text.append(data)
 
     @property
@@ -81,7 +83,8 @@ def test_nothing_foreign_acts_and_nothing_is_loaded(page, result):
     )
     found, html = page(evil, options)
     tags = {tag for tag, _ in found.elements}
-    assert not tags & {"script", "iframe", "object", "embed", "link", "base", "form", "a", "b>map"}
+    assert not tags & {"iframe", "object", "embed", "link", "base", "form", "a", "b>map"}
+    assert found.all("script") == [{"type": "application/json", "id": "data"}, {}]  # the page's own two
     for tag, attributes in found.elements:
         assert not [name for name in attributes if name.startswith("on") or name == "style"], tag
         assert "href" not in attributes
@@ -99,10 +102,13 @@ def test_the_policy_allows_this_style_and_nothing_else(page, result):
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    code = re.search(r"<script>(.*?)</script>", html, re.DOTALL)[1]
+    script = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     assert rules == {
         "default-src": "'none'",
         "img-src": "data:",
         "style-src": f"'sha256-{digest}'",
+        "script-src": f"'sha256-{script}'",
         "base-uri": "'none'",
         "form-action": "'none'",
     }
@@ -120,10 +126,10 @@ def test_boxes_are_where_the_hits_are(page, result, picture):
     assert rects(found, "wrong") == [[96, 50, 96, 250]]  # the scene is shown at half its size
     assert rects(found, "truth") == [[480, 50, 96, 250], [480, 50, 96, 250]]  # at the hit, and as missed
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)" width="(\d+)" height="(\d+)"', html)
+    assert len(pictures) == 6
     for content, width, height in pictures:
         assert decode(base64.b64decode(content)).size == (int(width), int(height))
     assert [(w, h) for _, w, h in pictures][3] == ("960", "500")
-    assert len(pictures) == 6
 
 
 def test_the_crop_shows_the_person(page, result):
@@ -147,7 +153,7 @@ def test_verdicts_and_who_was_missed(page, result):
     hits = result(("n.jpg", [1, 1, 9, 30]), ("a.jpg", [1, 2, 9, 30]), ("b.jpg", [1, 1, 9, 30]))
     found, _ = page(hits, PageOptions(truth=truth, most_missed=2))
     assert found.words.count("✓ Right person") == 1
-    assert found.words.count("✕ Someone else") == 2
+    assert [a["class"] for a in found.all("span") if "badge" in a.get("class", "")].count("badge wrong") == 2
     assert "1 of 5 appearances found among the first 3 hits. The first right hit is at rank 2." in found.words
     assert found.words.count("The person is in this picture, in the dotted box.") == 1
     assert "4 appearances of the person" in found.words
@@ -163,7 +169,7 @@ def test_where_nobody_knows_nothing_is_said_of_right_and_wrong(page, result):
     found, _ = page(result(("a.jpg", [1, 1, 9, 30]), probabilities=[0.943]))
     assert "94% likely" in found.words
     assert "similarity 0.900" in found.words
-    for word in ("Right person", "Someone else", "missed", "appearance found", "dotted"):
+    for word in ("Right person", "✕ Someone else</span>", "missed", "appearance found", "dotted"):
         assert word not in found.words
     assert len(rects(found, "hit")) == 1
     plain, _ = page(result(("a.jpg", [1, 1, 9, 30]), similarity="euclidean"))
@@ -235,3 +241,68 @@ def test_every_picture_says_what_it_shows(page, result):
     assert all(a["alt"] for a in found.all("img"))
     assert html.startswith("<!doctype html>")
     assert "clothing" in found.words
+
+
+def test_who_was_nearly_an_answer_is_shown_below_the_cut(page, result):
+    hits = result(("a.jpg", [1, 1, 9, 30]), ("b.jpg", [1, 1, 9, 30]), ("c.jpg", [1, 1, 9, 30]))
+    cut = replace(hits, hits=hits.hits[:2])
+    found, _ = page(cut, PageOptions(rejected=hits.hits[2:]))
+    assert "2 hits" in found.words
+    assert "Just below the cut" in found.words
+    kinds = [(a["id"], a["data-kind"], a["data-rank"]) for a in found.all("li") if "data-kind" in a]
+    assert kinds == [("entry-0", "hit", "1"), ("entry-1", "hit", "2"), ("entry-2", "rejected", "3")]
+    without, _ = page(cut)
+    assert "Just below the cut" not in without.words
+
+
+def test_the_spread_of_everybody_with_the_hits_marked(page, result):
+    hits = result(("a.jpg", [1, 1, 9, 30]), ("b.jpg", [1, 1, 9, 30]))  # 0.9 and 0.8
+    everybody = np.concatenate([np.linspace(-0.1, 0.5, 1000), [0.8, 0.9]])
+    found, _ = page(
+        replace(hits, hits=hits.hits[:1]),
+        PageOptions(spread=spread_of(everybody), rejected=hits.hits[1:]),
+    )
+    dots = {a["data-rank"]: (a["class"], a["cx"]) for a in found.all("circle")}
+    assert dots == {"1": ("dot", "100.0%"), "2": ("dot out", "90.0%")}
+    assert found.all("line", **{"class": "cut"})[0]["x1"] == "100.0%"
+    assert "1,002 people who were compared" in found.words
+    assert "The best one left out has a similarity of 0.800." in found.words
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("likely", "✓ Likely in this gallery"),
+        ("unsure", "? Perhaps in this gallery"),
+        ("likely absent", "✕ Likely not in this gallery"),
+        ("likely_absent", "✕ Likely not in this gallery"),
+    ],
+)
+def test_a_verdict_is_said_and_hides_nothing(page, result, verdict, words):
+    found, _ = page(result(("a.jpg", [1, 1, 9, 30])), PageOptions(verdict=verdict))
+    assert words in found.words
+    assert len(found.all("li", id="entry-0")) == 1
+    without, _ = page(result(("a.jpg", [1, 1, 9, 30])))
+    assert "in this gallery" not in without.words.replace("appearance", "")
+
+
+def test_a_hit_in_a_video_says_when_and_is_loaded_by_its_name(page, result, picture):
+    asked = []
+
+    def load(name):
+        asked.append(name)
+        return picture(64, 48)
+
+    hits = result(("film.mp4", [1, 1, 9, 30]), position=62.5, span=Span(60.0, 70.0, 11))
+    options = PageOptions(named=lambda hit: f"{hit.picture}@{hit.position}")
+    found, html = page(hits, options, load)
+    assert asked == ["film.mp4@62.5"]
+    assert "at 00:01:02.500, seen from 00:01:00.000 to 00:01:10.000 in 11 frames" in found.words
+    data = json.loads(re.search(r'id="data">(.*?)</script>', html)[1])
+    assert data["entries"][0]["picture"] == "film.mp4"  # what is judged is the gallery's, not the page's name
+
+
+def test_without_hits_there_is_nothing_to_judge(page, result):
+    found, _ = page(result())
+    assert not found.all("script")
+    assert not found.all("dialog")

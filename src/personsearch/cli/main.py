@@ -20,6 +20,7 @@ from personsearch import __version__
 from personsearch.cli import (
     ablation,
     baselines,
+    calibrate,
     dataset,
     demo,
     detect,
@@ -30,6 +31,8 @@ from personsearch.cli import (
     forget,
     gallery,
     index,
+    person,
+    refine,
     search,
     train,
 )
@@ -46,6 +49,9 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("refine")(refine.refine)
+app.add_typer(person.app, name="person")
+app.command("calibrate")(calibrate.calibrate)
 app.add_typer(gallery.app, name="gallery")
 app.command("forget")(forget.forget)
 app.command("export")(export.export)

@@ -28,6 +28,7 @@ from personsearch.gallery.cells import forget_cells
 from personsearch.gallery.description import Description, read_object
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.ledger import Ledger
+from personsearch.gallery.named_forgetting import count_named, forget_named
 from personsearch.gallery.side import take_out_of_side
 from personsearch.gallery.suppression import Suppression
 from personsearch.gallery.tables import Table
@@ -66,7 +67,7 @@ class Receipt:
         reason: as it was given.
         detections: numbers of the people who were deleted.
         pictures: how many pictures they were in.
-        deleted: how many of each kind: people, vectors, thumbnails, crops.
+        deleted: how many of each kind: people, vectors, thumbnails, crops, and examples of named people.
         kept_out: boxes of pictures that are left out from now on.
         examples: descriptions that were kept, on request, to recognise the person elsewhere.
     """
@@ -96,6 +97,8 @@ def new_receipt(
     the counts say so.
     """
     numbers = tuple(sorted(int(number) for number in detections))
+    saved = count_named(store.path, numbers, out, store.about.similarity)
+    kinds = {"people": len(numbers), "vectors": len(numbers), "thumbnails": 0, "crops": 0, "saved": saved}
     return Receipt(
         receipt=uuid.uuid4().hex,
         action=action,
@@ -104,7 +107,7 @@ def new_receipt(
         reason=reason,
         detections=numbers,
         pictures=pictures,
-        deleted={"people": len(numbers), "vectors": len(numbers), "thumbnails": 0, "crops": 0},
+        deleted=kinds,
         kept_out=len(out.boxes),
         examples=len(out.examples),
     )
@@ -143,6 +146,7 @@ def finish(store: Store) -> None:
         forget_cells(store.path)  # the centre of a small cell may be one person's vector
         take_out_of_side(store.path, detections)
         take_out(store, detections)
+        forget_named(store.path, detections, out, store.about.similarity)  # last: nobody finds them any more
         log = AuditLog(store.path)
         if not log.holds(named):
             log.append(action, receipt)

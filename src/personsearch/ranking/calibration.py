@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,45 @@ from personsearch.errors import InputError
 from personsearch.types import Array
 
 Method = Literal["isotonic", "platt"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchFit:
+    """How whole searches came out: what pairs alone cannot tell (:mod:`personsearch.ranking.presence`).
+
+    Attributes:
+        slope, intercept: from a hit's evidence to the log-odds that it is the person.
+        present_slope, present_intercept: from a search's evidence to the log-odds that the person is there.
+        absent_below: with less evidence than this the person is likely absent; None: never say so.
+        searches: for people who were there, that it was fitted on; 0 where only hits were judged.
+    """
+
+    slope: float
+    intercept: float
+    present_slope: float
+    present_intercept: float
+    absent_below: float | None
+    searches: int
+
+    def __post_init__(self) -> None:
+        numbers = [
+            getattr(self, name) for name in ("slope", "intercept", "present_slope", "present_intercept")
+        ]
+        if not np.isfinite([*numbers, self.absent_below or 0.0]).all() or min(numbers[0], numbers[2]) < 0:
+            raise ValueError("coefficients must be finite, slopes not negative")
+        if self.searches < 0:
+            raise ValueError(f"searches cannot be {self.searches}")
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> SearchFit:
+        """What ``dataclasses.asdict`` gave; KeyError, TypeError or ValueError for anything else."""
+        absent = value["absent_below"]
+        names = ("slope", "intercept", "present_slope", "present_intercept")
+        return SearchFit(
+            **{name: float(value[name]) for name in names},
+            absent_below=None if absent is None else float(absent),
+            searches=int(value["searches"]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +70,7 @@ class Calibration:
         slope, intercept: of the logistic curve, ``1 / (1 + exp(-(slope s + intercept)))``.
         pairs: how many pairs it was fitted on.
         prior: share of right ones among them.
+        searches: how whole searches came out, where somebody has measured it.
     """
 
     method: Method
@@ -40,6 +80,7 @@ class Calibration:
     probabilities: tuple[float, ...] = ()
     slope: float = 0.0
     intercept: float = 0.0
+    searches: SearchFit | None = None
 
     def __post_init__(self) -> None:
         knots, values = np.array(self.similarities, float), np.array(self.probabilities, float)
@@ -98,6 +139,8 @@ class Calibration:
             "pairs": self.pairs,
             "prior": self.prior,
         }
+        if self.searches is not None:
+            kept["searches"] = asdict(self.searches)
         if self.method == "isotonic":
             return kept | {
                 "similarities": list(self.similarities),
@@ -126,6 +169,7 @@ class Calibration:
                 probabilities=tuple(float(x) for x in value.get("probabilities", ())),
                 slope=float(value.get("slope", 0.0)),
                 intercept=float(value.get("intercept", 0.0)),
+                searches=None if value.get("searches") is None else SearchFit.from_json(value["searches"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(

@@ -28,10 +28,12 @@ class Quality:
     Attributes:
         side: longer side of a scene, pixels.
         jpeg: quality, 1 to 100.
+        crop: largest crop, width and height.
     """
 
     side: int
     jpeg: int
+    crop: tuple[int, int] = CROP_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A hit, or a picture in which the person was missed."""
+    """A hit, or a picture in which the person was missed; ``moment`` says where in a video it is."""
 
     place: Place
     views: tuple[View, ...]
@@ -96,6 +98,7 @@ class Card:
     value: str = ""
     value_note: str = ""
     note: str = ""
+    moment: str = ""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -146,6 +149,35 @@ def _moment(time: float | None) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def timecode(seconds: float) -> str:
+    """A position in a video as players show it.
+
+    >>> timecode(3723.5)
+    '01:02:03.500'
+    """
+    thousandths = round(seconds * 1000)
+    minutes, rest = divmod(thousandths, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
+
+
+def moment(hit: Hit) -> str:
+    """Where in its video a hit is, and how long the person is seen there; nothing for a picture.
+
+    >>> from personsearch.types import Span
+    >>> known = {"rank": 1, "similarity": 0.9, "box": np.zeros(4), "score": 1.0, "detection": 0}
+    >>> moment(Hit(**known, picture="a.mp4", position=7.25, span=Span(3.0, 9.0, 7)))
+    'at 00:00:07.250, seen from 00:00:03.000 to 00:00:09.000 in 7 frames'
+    """
+    if hit.position is None:
+        return ""
+    at = f"at {timecode(hit.position)}"
+    if hit.span is None or hit.span.frames < 2:
+        return at
+    return (
+        f"{at}, seen from {timecode(hit.span.first)} to {timecode(hit.span.last)} in {hit.span.frames} frames"
+    )
+
+
 def query_views(picture: Picture, box: Array, quality: Quality) -> tuple[View, ...]:
     """Whom the search looked for: the crop, and the whole picture with the box."""
     return _views(picture, _Shown(box=box, kind="query", who="The person looked for", truth=NOBODY), quality)
@@ -153,7 +185,7 @@ def query_views(picture: Picture, box: Array, quality: Quality) -> tuple[View, .
 
 def _views(picture: Picture, shown: _Shown, quality: Quality) -> tuple[View, ...]:
     """The crop of a box and the whole picture with its boxes."""
-    person = fit(crop(picture.pixels, shown.box, margin=0.08, aspect=0.5), CROP_SIZE)
+    person = fit(crop(picture.pixels, shown.box, margin=0.08, aspect=0.5), quality.crop)
     scene = fit(picture.pixels, (quality.side, quality.side))
     factor = scene.shape[1] / picture.pixels.shape[1], scene.shape[0] / picture.pixels.shape[0]
     boxes = [*(_box("truth", box, factor) for box in shown.truth), _box(shown.kind, shown.box, factor)]
@@ -217,19 +249,21 @@ def hit_card(
     *,
     right: bool | None = None,
     truth: Array | None = None,
+    name: str | None = None,
 ) -> Card:
     """One hit with its crop, its scene and its verdict.
 
     Args:
         right: whether it is the person; None where nobody knows.
         truth: (n, 4) boxes of the person in the hit's picture.
+        name: what ``load`` calls the picture; by default as the hit does.
     """
     verdict = {None: "", True: "right", False: "wrong"}[right]
     elsewhere = truth if right is False and truth is not None and len(truth) else NOBODY
     value, value_note = likeness(hit, kind)
     views, error = _views_or_reason(
         load,
-        hit.picture,
+        hit.picture if name is None else name,
         _Shown(box=hit.box, kind=verdict or "hit", who=f"Hit {hit.rank}", truth=elsewhere),
         quality,
     )
@@ -243,6 +277,7 @@ def hit_card(
         views=views,
         note="The person is in this picture, in the dotted box." if len(elsewhere) else "",
         error=error,
+        moment=moment(hit),
     )
 
 

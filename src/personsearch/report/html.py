@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from operator import attrgetter
 
 import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
@@ -25,8 +26,20 @@ from personsearch.report.cards import (
     printable,
     query_views,
 )
+from personsearch.report.review import review_data
+from personsearch.report.spread import Spread, chart
 from personsearch.report.truth import Found, compare
-from personsearch.types import Array, Picture, SearchResult
+from personsearch.types import Array, Hit, Picture, SearchResult
+
+REVIEW_CROP = (320, 640)
+"""Largest crop, width and height: it is looked at closely."""
+
+VERDICTS = {
+    "likely": ("likely", "✓ Likely in this gallery"),
+    "unsure": ("open", "? Perhaps in this gallery"),
+    "likely absent": ("absent", "✕ Likely not in this gallery"),
+}
+"""What a verdict looks like; it is advice, and hides no hit."""
 
 LIMITS = (
     "It compares clothing and general appearance, not faces: it is at its best within one event or one day, "
@@ -77,6 +90,11 @@ class PageOptions:
         most_missed: how many missed pictures are shown.
         scene_side: longer side, in pixels, of the pictures in the page.
         quality: of their JPEG.
+        rejected: the people just below the hits, best first: what was nearly an answer.
+        spread: how alike everybody is who was compared.
+        verdict: whether the person is in the gallery at all: ``"likely"``, ``"unsure"`` or
+            ``"likely absent"``; empty where nobody says so.
+        named: what ``load`` is asked for to show a hit, and the page calls its picture.
     """
 
     title: str = "Where is this person?"
@@ -89,6 +107,10 @@ class PageOptions:
     most_missed: int = 12
     scene_side: int = 960
     quality: int = 82
+    rejected: Sequence[Hit] = ()
+    spread: Spread | None = None
+    verdict: str = ""
+    named: Callable[[Hit], str] = attrgetter("picture")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,16 +144,20 @@ def search_page(
     load: Callable[[str], Picture],
     options: PageOptions | None = None,
 ) -> str:
-    """The search as one HTML page that needs nothing else: no script, no file beside it, no network.
+    """The search as one HTML page that needs nothing else: no file beside it, no network.
+
+    It is made to be reviewed by keyboard: its own small script shows query and hit side by side,
+    takes yes, no and unsure, and saves them as a file that :mod:`personsearch.report.review` reads.
+    Without a script, and on paper, it shows the same hits one below the other.
 
     File names, camera names and the like are other people's text: they are escaped, and the
-    page's own policy forbids it scripts and anything that is loaded. A picture that cannot be
-    read any more leaves its place on the page, with the reason.
+    page's own policy allows this style and this script by their hashes and nothing else. A picture
+    that cannot be read any more leaves its place on the page, with the reason.
 
     Args:
         result: what the gallery answered.
         query_picture: the picture that ``result.query.box`` is in.
-        load: gives the picture of a hit, by the hit's ``picture``; its errors (those of
+        load: gives the picture of a hit, by ``options.named``; its errors (those of
             :mod:`personsearch.errors`) are shown in place of the picture.
         options: :class:`PageOptions`.
 
@@ -139,25 +165,36 @@ def search_page(
         The page's text, to be written as UTF-8. The same arguments give the same page.
     """
     options = options or PageOptions()
-    quality = Quality(side=options.scene_side, jpeg=options.quality)
+    quality = Quality(side=options.scene_side, jpeg=options.quality, crop=REVIEW_CROP)
     found = None if options.truth is None else compare(result.hits, options.truth, options.threshold)
-    hits = _hits(result, load, found, quality)
+    hits = _cards(result.hits, result, load, found, options, quality)
+    near = _cards(options.rejected, result, load, None, options, quality)
     missed = None if found is None else _missed(found, load, options.most_missed, quality)
     queried = query_views(query_picture, result.query.box, quality)
-    views = [view for shown in [*hits, *(missed.cards if missed else [])] for view in shown.views]
+    views = [view for shown in [*hits, *near, *(missed.cards if missed else [])] for view in shown.views]
     style = _style({view.shape: view.ratio for view in [*queried, *views]})
+    script = (files("personsearch.report") / "review.js").read_text(encoding="utf-8")
     rows = [_row(figure) for figure in options.figures]
+    spread = options.spread
     return (
         template("page.html.j2").render(
             title=printable(options.title),
             version=__version__,
             style=Markup(style),  # our own file and our own numbers: no foreign text gets here
-            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            style_hash=_digest(style),
+            script=Markup(script),  # our own file
+            script_hash=_digest(script),
+            data=Markup(review_data(result, [*result.hits, *options.rejected])),  # holds no "<"
+            verdict=VERDICTS.get(options.verdict.replace("_", " ")),
             answer=_answer(result, found),
             facts=_facts(result, options),
             query_views=queried,
             query_place=place(result.query.scene, query_picture.taken, query_picture.camera),
             hits=hits,
+            near=near,
+            spread=None
+            if spread is None
+            else chart(spread, result.hits, options.rejected, result.similarity),
             hits_title=_counted(len(hits), "hit") if hits else "No hits",
             hits_lead=_order(result) if hits else f"{_why_none(result)}.",
             legend=_legend(found),
@@ -171,15 +208,26 @@ def search_page(
     )
 
 
-def _hits(
-    result: SearchResult, load: Callable[[str], Picture], found: Found | None, quality: Quality
+def _digest(text: str) -> str:
+    """What the page's policy calls a style or script that it allows."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _cards(
+    people: Sequence[Hit],
+    result: SearchResult,
+    load: Callable[[str], Picture],
+    found: Found | None,
+    options: PageOptions,
+    quality: Quality,
 ) -> list[Card]:
-    """A card for every hit, in order."""
+    """A card for everybody, in order; ``found`` says who is right."""
     cards = []
-    for i, hit in enumerate(result.hits):
+    for i, hit in enumerate(people):
         right = None if found is None else found.right[i]
         truth = NOBODY if found is None else found.truth.get(hit.picture, NOBODY)
-        cards.append(hit_card(hit, result.similarity, load, quality, right=right, truth=truth))
+        name = options.named(hit)
+        cards.append(hit_card(hit, result.similarity, load, quality, right=right, truth=truth, name=name))
     return cards
 
 
@@ -310,7 +358,8 @@ def _counted(n: int, what: str) -> str:
 
 def _style(ratios: Mapping[str, int]) -> str:
     """The style sheet, with a rule for every shape of picture: its share of a row."""
-    sheet = (files("personsearch.report") / "page.css").read_text(encoding="utf-8")
+    room = files("personsearch.report")
+    sheet = "".join((room / name).read_text(encoding="utf-8") for name in ("page.css", "review.css"))
     rules = [f".{shape} {{ flex-grow: {ratio / 100}; }}" for shape, ratio in sorted(ratios.items())]
     return "\n" + sheet + "\n".join(rules) + "\n"
 
