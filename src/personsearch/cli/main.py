@@ -19,7 +19,9 @@ import typer
 from personsearch import __version__
 from personsearch.cli import (
     ablation,
+    annotate,
     baselines,
+    clips,
     dataset,
     demo,
     detect,
@@ -31,7 +33,9 @@ from personsearch.cli import (
     gallery,
     index,
     search,
+    sheet,
     train,
+    watch,
 )
 
 app = typer.Typer(
@@ -46,6 +50,10 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("sheet")(sheet.sheet)
+app.command("annotate")(annotate.annotate)
+app.command("clips")(clips.clips)
+app.command("watch")(watch.watch)
 app.add_typer(gallery.app, name="gallery")
 app.command("forget")(forget.forget)
 app.command("export")(export.export)
