@@ -19,8 +19,10 @@ import typer
 from personsearch import __version__
 from personsearch.cli import (
     ablation,
+    annotate,
     baselines,
     calibrate,
+    clips,
     dataset,
     demo,
     detect,
@@ -34,7 +36,9 @@ from personsearch.cli import (
     person,
     refine,
     search,
+    sheet,
     train,
+    watch,
 )
 
 app = typer.Typer(
@@ -52,6 +56,10 @@ app.command("search")(search.search)
 app.command("refine")(refine.refine)
 app.add_typer(person.app, name="person")
 app.command("calibrate")(calibrate.calibrate)
+app.command("sheet")(sheet.sheet)
+app.command("annotate")(annotate.annotate)
+app.command("clips")(clips.clips)
+app.command("watch")(watch.watch)
 app.add_typer(gallery.app, name="gallery")
 app.command("forget")(forget.forget)
 app.command("export")(export.export)

@@ -94,7 +94,7 @@ class Video:
         self.decoded = 0
         self._damaged = 0
         self._broken_off: str | None = None
-        self._clock = _Clock(self._stream)
+        self._clock = Clock(self._stream)
         self._forward: Iterator[Any] | None = None
 
     def __enter__(self) -> Self:
@@ -226,7 +226,7 @@ class Video:
             self._broken_off = f"it ends after {self.decoded} of {self._stream.frames} frames"
 
 
-class _Clock:
+class Clock:
     """From time stamps to a position that only grows.
 
     Joined recordings start their stamps anew in the middle; the position then goes on by one
@@ -245,6 +245,15 @@ class _Clock:
     def end(self) -> Fraction:
         """Where the last frame ends."""
         return Fraction(0) if self._last is None else self._last + self._step
+
+    @property
+    def zero(self) -> Fraction:
+        """The time stamp, in seconds, that position 0 would have in the recording at hand."""
+        return -self._shift
+
+    def jump(self) -> None:
+        """Let the next frame be anywhere: it is not the one that follows."""
+        self._last = Fraction(-1)
 
     @property
     def last_shown(self) -> str:

@@ -77,7 +77,7 @@ def scene_sheet(
     if not scenes or columns < 1:
         raise ValueError(f"a sheet needs scenes and columns, got {len(scenes)} and {columns}")
     cells = [_scene_cell(scene, load(scene).pixels, layout) for scene in scenes]
-    return _grid(cells, min(columns, len(cells)), layout.gap)
+    return grid(cells, min(columns, len(cells)), layout.gap)
 
 
 def identity_sheet(rows: Sequence[IdentityRow], layout: SheetLayout | None = None) -> Array:
@@ -99,9 +99,9 @@ def identity_sheet(rows: Sequence[IdentityRow], layout: SheetLayout | None = Non
         margin = np.full((layout.cell[1], side, 3), PAPER, np.uint8)
         name = shorten(row.name, side - layout.gap, layout.text)
         margin = write(margin, (0, layout.cell[1] // 2), name, layout.text, INK)
-        cells = _grid([*views, *[blank] * (most - len(views))], most, layout.gap, border=0)
+        cells = grid([*views, *[blank] * (most - len(views))], most, layout.gap, border=0)
         lines.append(np.concatenate([margin, cells], axis=1))
-    return _grid(lines, 1, layout.gap)
+    return grid(lines, 1, layout.gap)
 
 
 def identity_rows(
@@ -147,7 +147,7 @@ def _scene_cell(scene: Scene, pixels: Array, layout: SheetLayout) -> Array:
     return np.concatenate([picture, write(strip, (0, strip.shape[0] // 2 + 1), name, layout.text, INK)])
 
 
-def _grid(cells: Sequence[Array], columns: int, gap: int, border: int | None = None) -> Array:
+def grid(cells: Sequence[Array], columns: int, gap: int, border: int | None = None) -> Array:
     """Cells of one size in rows of ``columns`` on white paper."""
     border = gap if border is None else border
     height, width = cells[0].shape[:2]

@@ -34,7 +34,7 @@ class Spread:
 
 
 def spread_of(similarities: Array, bins: int = BINS) -> Spread | None:
-    """Counts of ``similarities`` (n,) in ``bins`` equal intervals from the least to the most; None for nobody.
+    """Counts of ``similarities`` (n,) in ``bins`` equal intervals from least to most; None for nobody.
 
     >>> spread_of(np.array([0.0, 0.1, 0.9, 1.0]), bins=2).counts.tolist()
     [2, 2]

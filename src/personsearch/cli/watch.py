@@ -1,0 +1,312 @@
+"""``personsearch watch``: tell when a named person is seen in new pictures, videos or before a camera."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from personsearch.cli.options import DeviceOption, GalleryOption, ModelOption, PartsOption
+from personsearch.cli.output import json_line
+from personsearch.cli.sources import (
+    EveryOption,
+    ForOption,
+    FpsOption,
+    RecursiveOption,
+    SourcesArgument,
+    chosen_sampling,
+    only_camera,
+    seconds_of,
+)
+
+if TYPE_CHECKING:
+    from personsearch.gallery.gallery import Gallery
+    from personsearch.indexing.watch_sources import Alert
+    from personsearch.indexing.watching import Bar, Lookout
+    from personsearch.media.sampling import Sampling
+    from personsearch.types import Searcher
+
+PersonOption = Annotated[
+    list[str] | None,
+    typer.Option("--person", help="Whom to watch for; several: any of them. [default: everybody named]"),
+]
+ProbabilityOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-prob",
+        min=0,
+        max=1,
+        help="Tell from this probability on. [default: 0.9 where calibrated]",
+        show_default=False,
+    ),
+]
+SimilarityOption = Annotated[
+    float | None,
+    typer.Option("--min-similarity", help="Tell from this similarity on.", show_default=False),
+]
+IndexOption = Annotated[bool, typer.Option("--index", help="Put everybody seen into the gallery, too.")]
+OnceOption = Annotated[bool, typer.Option("--once", help="Look at what is there now, and end.")]
+PollOption = Annotated[str, typer.Option("--poll", help="How often to look for new files: 10s, 1m ...")]
+QuietOption = Annotated[
+    str, typer.Option("--quiet", help="Whoever was seen there within so long is not told again; 0: always.")
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state", help="What was told. [default: watch.jsonl in the gallery]", show_default=False),
+]
+FramesOption = Annotated[
+    Path | None,
+    typer.Option("--frames", help="Of a camera, the folder its pictures are kept in.", show_default=False),
+]
+ConfOption = Annotated[
+    float, typer.Option("--conf", min=0, max=1, help="Whom the detector scores less is nobody.")
+]
+RELOAD = 10.0
+"""Seconds after which a camera's watch reads the named people anew."""
+
+
+def watch(
+    sources: SourcesArgument,
+    gallery: GalleryOption,
+    model: ModelOption,
+    person: PersonOption = None,
+    min_prob: ProbabilityOption = None,
+    min_similarity: SimilarityOption = None,
+    index: IndexOption = False,
+    once: OnceOption = False,
+    poll: PollOption = "10s",
+    quiet: QuietOption = "60s",
+    every: EveryOption = None,
+    fps: FpsOption = None,
+    recursive: RecursiveOption = True,
+    conf: ConfOption = 0.5,
+    lasting: ForOption = None,
+    frames: FramesOption = None,
+    state: StateOption = None,
+    parts: PartsOption = Path("baselines"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Tell when a person who has a name in the gallery is seen: one JSON line on standard output each.
+
+    Sources are a folder that grows, videos, or one camera; every file is looked at once, and again
+    when it changes. With --index everybody seen goes into the gallery as well. A person is told once
+    for each way through a video or past a camera, and not again while still being seen there. What
+    was told survives a kill: start the same command again. An alert is a suggestion that a person
+    has to check; people dressed alike are taken for one another.
+
+    \b
+    Examples:
+      personsearch watch incoming --gallery gallery --model model --person Ana
+      personsearch watch incoming -g gallery -m model --index --min-prob 0.95 --poll 1m
+      personsearch watch cam2.mp4 -g gallery -m model --once --every 500ms --min-similarity 0.8
+      personsearch watch rtsp://10.0.0.7/1 -g gallery -m model --every 1s --frames seen --for 8h
+    """
+    from personsearch.baselines.open import Where, open_searcher
+    from personsearch.gallery.gallery import Gallery
+    from personsearch.indexing.watch_state import WatchState
+    from personsearch.indexing.watching import Lookout, load_named
+
+    sampling = chosen_sampling(every, fps, False, None, False)
+    address = only_camera(sources)
+    _check(address is not None, once, index, frames)
+    pause, silence = _seconds(poll), _seconds(quiet)
+    with ExitStack() as closing:
+        opened = closing.enter_context(Gallery.open(gallery))
+        named = load_named(opened, person or (), _warn)
+        bar = _bar(min_prob, min_similarity, opened)
+        searcher = open_searcher(model, Where(parts=parts, device=device))
+        opened.check_model(searcher.fingerprint)
+        memory = closing.enter_context(WatchState(state or gallery / "watch.jsonl"))
+        lookout = Lookout(named=named, bar=bar, state=memory, quiet=silence)
+
+        def again() -> None:
+            lookout.named = load_named(opened, person or ())
+
+        run = _Run(sources, opened, searcher, lookout, again, sampling, conf, seconds_of(lasting), recursive)
+        if address is None:
+            run.files(once=once, index=index, pause=pause)
+        else:
+            run.camera(address, frames, index=index)
+
+
+def _check(camera: bool, once: bool, index: bool, frames: Path | None) -> None:
+    """Refuse options that contradict each other."""
+    from personsearch.errors import UsageError
+
+    if camera and once:
+        raise UsageError("a camera has no end that --once could wait for", hint="--for 10m")
+    if camera and index and frames is None:
+        raise UsageError(
+            "a camera has no files that hits could show",
+            hint="say where its pictures with people are kept: --frames DIR",
+        )
+    if frames is not None and not camera:
+        raise UsageError("--frames is for cameras", hint="leave it out for files")
+
+
+def _seconds(text: str) -> float:
+    return 0.0 if text.strip() in ("0", "0s") else float(seconds_of(text) or 0.0)
+
+
+def _bar(probability: float | None, similarity: float | None, gallery: Gallery) -> Bar:
+    """From where on somebody is told.
+
+    Raises:
+        UsageError: a probability without a calibration, or nothing at all to go by.
+    """
+    from personsearch.errors import UsageError
+    from personsearch.indexing.watching import PROBABLE, Bar
+
+    calibrated = gallery.calibration is not None
+    if probability is not None and not calibrated:
+        raise UsageError("this gallery has no calibration, so no probabilities", hint="--min-similarity")
+    if probability is None and similarity is None:
+        if not calibrated:
+            raise UsageError(
+                "this gallery has no calibration: say from which similarity on somebody is told",
+                hint="--min-similarity; 'personsearch search' shows what is usual here",
+            )
+        probability = PROBABLE
+    return Bar(probability=probability, similarity=similarity)
+
+
+def tell(alert: Alert) -> None:
+    """Write one alert, at once."""
+    print(json_line(alert.to_json()), flush=True)
+
+
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr)
+
+
+class _Run:
+    """One watch: its parts, and its two ways of going on."""
+
+    def __init__(
+        self,
+        sources: list[str],
+        gallery: Gallery,
+        searcher: Searcher,
+        lookout: Lookout,
+        again: Callable[[], None],
+        sampling: Sampling,
+        conf: float,
+        lasting: float | None,
+        recursive: bool,
+    ) -> None:
+        self.sources, self.gallery, self.searcher, self.lookout = sources, gallery, searcher, lookout
+        self.again, self.sampling, self.conf, self.lasting = again, sampling, conf, lasting
+        self.recursive = recursive
+
+    def files(self, *, once: bool, index: bool, pause: float) -> None:
+        """Round after round over the files, until the time is up; or one round."""
+        from personsearch.errors import PartialFailure
+
+        end = None if self.lasting is None else time.monotonic() + self.lasting
+        step = self._indexing() if index else self._looking(once)
+        while True:
+            failed = step()
+            if once:
+                if failed:
+                    raise PartialFailure(f"{failed} files could not be used", hint="the lines above say why")
+                return
+            if end is not None and time.monotonic() + pause > end:
+                return
+            time.sleep(pause)
+            self.again()
+
+    def _looking(self, once: bool) -> Callable[[], int]:
+        """A round that only looks; how many files could not be used so far."""
+        from personsearch.cli.failures import say
+        from personsearch.indexing.watch_sources import SETTLED, FileWatch
+
+        watch = FileWatch(
+            sources=self.sources,
+            searcher=self.searcher,
+            lookout=self.lookout,
+            tell=tell,
+            complain=say,
+            sampling=self.sampling,
+            min_score=self.conf,
+            settled=0.0 if once else SETTLED,
+            recursive=self.recursive,
+        )
+
+        def step() -> int:
+            for _ in watch.round():
+                pass
+            return watch.failed
+
+        return step
+
+    def _indexing(self) -> Callable[[], int]:
+        """A round that indexes what is new, and looks at who came."""
+        from personsearch.cli.failures import say
+        from personsearch.errors import InputError
+        from personsearch.indexing.local import index_sources
+        from personsearch.indexing.options import IndexOptions
+        from personsearch.indexing.watch_sources import GalleryWatch
+
+        watch = GalleryWatch(gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.conf)
+        watch.start()
+        options = IndexOptions(sampling=self.sampling, recursive=self.recursive)
+        said: set[str] = set()
+
+        def step() -> int:
+            watch.look()  # what an earlier watch indexed and was killed before telling
+            try:
+                report = index_sources(self.sources, self.gallery.path, self.searcher, options)
+            except InputError:
+                if not all(Path(source).is_dir() for source in self.sources):
+                    raise
+                return 0  # folders that are still empty
+            for failure in report.failures:
+                line = f"{failure.path}: {failure.error}"
+                if line not in said:
+                    said.add(line)
+                    say(line)
+            watch.look()
+            return len(report.failures)
+
+        return step
+
+    def camera(self, address: str, frames: Path | None, *, index: bool) -> None:
+        """A camera, until the time is up."""
+        from personsearch.indexing.watch_sources import CameraWatch
+        from personsearch.media.camera import camera
+
+        every = float(self.sampling.value)
+        source = camera(address)
+        if index and frames is not None:
+            self._index_camera(source, frames, every)
+            return
+        watch = CameraWatch(
+            camera=source,
+            searcher=self.searcher,
+            lookout=self.lookout,
+            tell=tell,
+            every=every,
+            seconds=self.lasting,
+            frames=frames,
+            min_score=self.conf,
+        )
+        last = time.monotonic()
+        for _ in watch.steps():
+            if time.monotonic() - last >= RELOAD:
+                last = time.monotonic()
+                self.again()
+
+    def _index_camera(self, source: object, frames: Path, every: float) -> None:
+        from personsearch.indexing.cameras import Watch, index_camera
+        from personsearch.indexing.watch_sources import GalleryWatch
+
+        watch = GalleryWatch(gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.conf)
+        watch.start()
+        how = Watch(folder=frames, every=every, seconds=self.lasting, min_score=self.conf)
+        index_camera(source, self.gallery.path, self.searcher, how, progress=watch.after_each(2.5))  # type: ignore[arg-type]
+        watch.look()

@@ -1,0 +1,374 @@
+"""sheet, annotate, clips and watch through the commands, with names that mean harm."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import runpy
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from personsearch.gallery.named import Example, NamedPeople, NamedPerson
+from personsearch.media.camera import Camera, CameraSettings
+
+film = runpy.run_path(str(Path(__file__).parents[1] / "media" / "films.py"))["film"]
+RED, GREEN = (220, 30, 30), (30, 220, 30)
+
+
+def scene(x: int, colour=RED) -> np.ndarray:
+    pixels = np.full((100, 200, 3), 250, np.uint8)
+    if x >= 0:
+        pixels[20:80, x : x + 20] = colour
+    return pixels
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Path:
+    """Twelve seconds with sound; red walks from 2 s to 4 s and stands there again from 8 s to 9 s."""
+    places = [20 + 4 * (n - 20) if 20 <= n <= 40 else 120 if 80 <= n <= 90 else -1 for n in range(120)]
+    return film(tmp_path / "films" / "walk.mkv", [scene(x) for x in places], codec="mjpeg", sound=True)
+
+
+@pytest.fixture
+def hits(command, gallery: Path, photos: Path, walk: Path, tmp_path: Path) -> Path:
+    """The answer of a search for red, as JSON lines in a file: pictures, and two ways through the film."""
+    ended = command("index", walk, "--gallery", gallery, "--model", "m", "--every", "500ms", "--progress", "none")
+    assert ended.code == 0, ended.err
+    words = ("--gallery", gallery, "--model", "m", "--box", "10,10,20,60", "-k", "5")
+    ended = command("search", "--query", photos / "a.png", *words, "--format", "jsonl")
+    assert ended.code == 0, ended.err
+    path = tmp_path / "hits.jsonl"
+    path.write_text(ended.out)
+    return path
+
+
+def answer(ended) -> dict:
+    assert ended.code in (0, 3), ended.err
+    (line,) = ended.out.splitlines()
+    return json.loads(line)
+
+
+# sheet
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "sheet.jpg"])
+def test_sheet(command, hits: Path, tmp_path: Path, name: str) -> None:
+    told = answer(command("sheet", hits, "--out", tmp_path / name, "--columns", "3", "--most", "4"))
+    with Image.open(tmp_path / name) as picture:
+        assert picture.format == ("PNG" if name.endswith("png") else "JPEG")
+        assert picture.size == (told["width"], told["height"]) == (3 * 192 + 12, told["height"])
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    middle = pixels[12 + 180, [12 + 90, 192 + 12 + 90, 384 + 12 + 90]]
+    assert (np.abs(middle - RED).max(axis=1) < 40).all()  # the person looked for, and the first two hits
+    assert told["hits"] == 4
+    assert answer(command("sheet", hits, "-o", tmp_path / "s.png", "--scenes"))["width"] > told["width"]
+
+
+def test_sheet_reads_from_a_pipe(command, hits: Path, tmp_path: Path, monkeypatch) -> None:
+    class Pipe(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(sys, "stdin", Pipe(io.BytesIO(hits.read_bytes() * 2)))
+    told = answer(command("sheet", "--out", tmp_path / "s.png"))
+    assert (told["searches"], told["hits"]) == (2, 10)
+
+
+def test_sheet_says_what_is_wrong(command, hits: Path, photos: Path, tmp_path: Path) -> None:
+    assert command("sheet", hits, "--out", tmp_path / "s.gif").code == 2
+    assert command("sheet", tmp_path / "none.jsonl", "--out", tmp_path / "s.png").code == 4
+    (tmp_path / "empty").write_text("")
+    assert "has no answers" in command("sheet", tmp_path / "empty", "--out", tmp_path / "s.png").err
+    seen = command("detect", photos, "--model", "m", "--json", "--progress", "none").out
+    (tmp_path / "seen").write_text(seen)
+    assert "not the answer of a search" in command("sheet", tmp_path / "seen", "-o", tmp_path / "s.png").err
+    assert not (tmp_path / "s.png").exists()
+
+
+# annotate
+
+
+def test_annotate_hits_in_pictures_and_frames(command, hits: Path, photos: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in photos.rglob("*.png")}
+    told = answer(
+        command(
+            "annotate", hits, "-o", tmp_path / "seen", "--as", "png", "--coco", tmp_path / "coco.json",
+            "--progress", "none",
+        )
+    )
+    copies = [Path(copy["copy"]) for copy in told["copies"]]
+    assert len(copies) == len(set(copies)) == 5
+    assert sorted(copies) == sorted((tmp_path / "seen").iterdir())
+    assert {path: path.read_bytes() for path in before} == before
+    for copy in told["copies"]:
+        pixels = np.asarray(Image.open(copy["copy"]))
+        assert (pixels == (240, 228, 66)).all(axis=2).any()  # a box
+    coco = json.loads((tmp_path / "coco.json").read_text())
+    assert len(coco["images"]) == len(coco["annotations"]) == 5
+    assert {(image["width"], image["height"]) for image in coco["images"]} == {(200, 100)}
+    again = answer(command("annotate", hits, "-o", tmp_path / "seen", "--as", "png", "--progress", "none"))
+    assert [copy["copy"] for copy in again["copies"]] == [copy["copy"] for copy in told["copies"]]
+
+
+def test_annotate_what_detect_saw(command, searcher, walk: Path, tmp_path: Path) -> None:
+    seen = command("detect", walk, "--model", "m", "--every", "300ms", "--json", "--progress", "none")
+    (tmp_path / "seen.jsonl").write_text(seen.out)
+    ended = command(
+        "annotate", tmp_path / "seen.jsonl", "-o", tmp_path / "out", "--format", "paths", "--progress", "none"
+    )
+    assert ended.code == 0, ended.err
+    assert len(ended.out.splitlines()) == len(seen.out.splitlines())
+    assert all(Path(line).exists() for line in ended.out.splitlines())
+
+
+def test_annotate_passes_over_what_is_gone(command, hits: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "b.png").unlink()
+    ended = command("annotate", hits, "-o", tmp_path / "seen", "--progress", "none")
+    assert ended.code == 3
+    assert "b.png" in ended.err
+    assert len(answer(ended)["copies"]) == 4
+
+
+# clips
+
+
+def test_clips_hold_every_hit_and_keep_the_sound(command, hits: Path, walk: Path, tmp_path: Path) -> None:
+    from personsearch.media.video import Video
+
+    words = ("clips", hits, "--out", tmp_path / "clips", "--before", "500ms", "--after", "1s", "--progress", "none")
+    told = answer(command(*words))
+    assert (told["hits"], told["hits_in_pictures"], told["failed"]) == (5, 3, 0)
+    one, other = told["clips"]
+    assert (one["start_s"], one["end_s"], other["start_s"], other["end_s"]) == (1.5, 5.0, 7.5, 10.0)
+    for clip in told["clips"]:
+        with Video(clip["clip"]) as video:
+            frames = list(video.frames())
+        assert frames[-1].position == pytest.approx(clip["end_s"] - clip["start_s"], abs=0.11)
+        for hit in clip["hits"]:
+            near = min(frames, key=lambda frame: abs(frame.position - hit["at_s"]))
+            assert abs(near.position - hit["at_s"]) < 1e-3
+            assert (np.abs(near.pixels.astype(int) - RED).max(axis=2) < 60).any()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "clips").iterdir()}
+    assert len(before) == 2
+    next(iter(before)).unlink()  # an interrupted run: only what is missing is made
+    answer(command(*words))
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "clips").iterdir()}
+    assert after.keys() == before.keys()
+    assert sum(after[path] != before[path] for path in after) == 1
+
+
+def test_overlapping_clips_become_one(command, hits: Path, tmp_path: Path) -> None:
+    told = answer(command("clips", hits, "-o", tmp_path / "c", "--after", "5s", "--progress", "none"))
+    assert len(told["clips"]) == 1
+    assert len(told["clips"][0]["hits"]) == 2
+
+
+def test_a_video_that_is_gone_is_said_and_the_rest_is_done(command, hits: Path, walk: Path, tmp_path: Path) -> None:
+    walk.unlink()
+    ended = command("clips", hits, "-o", tmp_path / "c", "--progress", "none")
+    assert ended.code == 3
+    assert f"{walk} is gone" in ended.err
+    assert answer(ended)["clips"] == []
+    walk.write_bytes(b"no film")
+    ended = command("clips", hits, "-o", tmp_path / "c", "--progress", "none")
+    assert ended.code == 3
+    assert "is not a video" in ended.err
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_hits_in_pictures_alone_have_no_clips(command, gallery: Path, photos: Path, tmp_path: Path) -> None:
+    ended = command("search", "-q", photos / "a.png", "-g", gallery, "-m", "m", "--format", "jsonl")
+    (tmp_path / "h").write_text(ended.out)
+    ended = command("clips", tmp_path / "h", "-o", tmp_path / "c", "--format", "table")
+    assert ended.code == 0
+    assert "none of the 2 hits is in a video" in ended.out
+
+
+# hostile names
+
+
+def with_names(hits: Path, tmp_path: Path, change) -> Path:
+    """The answer with other paths in it."""
+    record = json.loads(hits.read_text())
+    for hit in record["hits"]:
+        hit["picture"] = str(change(Path(hit["picture"])))
+    path = tmp_path / "changed.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    return path
+
+
+EVIL = ["=cmd|' /C calc'!A0", "<img src=x onerror=alert(1)>", "a\nb", "-rf", "..evil", "CON", "f\udce9", "\x1b[2J"]
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_names_that_mean_harm_stay_names(command, hits: Path, walk: Path, photos: Path, tmp_path: Path, name) -> None:
+    there = {
+        photos / "a.png": photos / f"{name}.png",
+        photos / "b.png": photos / f"{name}b.png",
+        walk: walk.with_name(f"{name}.mkv"),
+    }
+    for old, new in there.items():
+        old.rename(new)
+    changed = with_names(hits, tmp_path, lambda path: there.get(path, path))
+    out = tmp_path / "deep" / "out"
+    for words in (
+        ("sheet", changed, "-o", tmp_path / "deep" / "sheet.png"),
+        ("annotate", changed, "-o", out, "--progress", "none", "--coco", tmp_path / "deep" / "coco.json"),
+        ("clips", changed, "-o", out, "--progress", "none"),
+    ):
+        ended = command(*words)
+        assert ended.code == 0, ended.err
+    made = sorted(path.relative_to(tmp_path / "deep").as_posix() for path in (tmp_path / "deep").rglob("*"))
+    assert len(made) == 3 + 5 + 1
+    assert all(part[0] not in ".-" and part.isprintable() for path in made for part in path.split("/"))
+    listed = command("annotate", changed, "-o", out, "--progress", "none", "--format", "csv")
+    for row in listed.out.splitlines():
+        for cell in row.split(","):
+            assert cell[:1] not in ("=", "+", "-", "@")
+    table = command("clips", changed, "-o", out, "--progress", "none", "--format", "table").out
+    assert "\x1b" not in table
+
+
+def test_paths_that_lead_elsewhere_write_nothing_elsewhere(command, hits: Path, walk: Path, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    changed = with_names(hits, tmp_path, lambda path: f"{tmp_path}/x/../{path.relative_to(tmp_path)}")
+    for verb in ("annotate", "clips"):
+        assert command(verb, changed, "-o", tmp_path / "out", "--progress", "none").code == 0
+    before = {"films", "photos", "gallery", "hits.jsonl", "changed.jsonl", "x", "out"}
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_links_in_the_output_folder_are_replaced_not_followed(command, hits: Path, tmp_path: Path) -> None:
+    out, secret = tmp_path / "out", tmp_path / "secret.txt"
+    for verb in ("annotate", "clips"):
+        told = command(verb, hits, "-o", out, "--progress", "none", "--format", "paths").out.splitlines()
+        for line in told:
+            Path(line).unlink()
+            secret.write_text("mine")
+            os.symlink(secret, line)
+        again = command(verb, hits, "-o", out, "--progress", "none", "--format", "paths").out.splitlines()
+        assert again == told
+        assert secret.read_text() == "mine"
+        assert not any(Path(line).is_symlink() for line in told)
+
+
+def test_devices_and_pipes_are_no_pictures(command, hits: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    changed = with_names(hits, tmp_path, lambda path: tmp_path / "pipe")
+    for verb in ("annotate", "clips"):
+        ended = command(verb, changed, "-o", tmp_path / "out", "--progress", "none")
+        assert ended.code == 3, ended.err
+
+
+# watch
+
+
+@pytest.fixture
+def ana(gallery: Path) -> Path:
+    """Red has a name in the gallery."""
+    look = np.array([220 / 255, 30 / 255, 30 / 255], np.float32)
+    example = Example(
+        vector=look, model="rectangles-1", right=True, picture="a.png", box=np.array([10, 10, 30, 70])
+    )
+    NamedPeople(gallery).change("Ana", lambda _: NamedPerson(name="Ana", examples=(example,)))
+    return gallery
+
+
+def alerts(ended) -> list[dict]:
+    return [json.loads(line) for line in ended.out.splitlines()]
+
+
+ALIKE = ("--min-similarity", "-0.2")
+
+
+def test_watch_a_folder_that_grows(command, ana: Path, photos: Path, tmp_path: Path) -> None:
+    words = ("watch", tmp_path / "new", "-g", ana, "-m", "m", "--once", *ALIKE, "--quiet", "0")
+    (tmp_path / "new").mkdir()
+    assert command(*words).code == 0
+    Image.fromarray(scene(40)).save(tmp_path / "new" / "1.png")
+    Image.fromarray(scene(40, GREEN)).save(tmp_path / "new" / "2.png")
+    (alert,) = alerts(command(*words))
+    assert (alert["schema"], alert["person"]) == ("personsearch.alert/1", "Ana")
+    assert alert["picture"] == str(tmp_path / "new" / "1.png")
+    assert alert["box_xyxy"] == [40, 20, 60, 80]
+    assert alert["similarity"] == pytest.approx(0, abs=0.01)
+    assert alerts(command(*words)) == []  # nothing new
+    Image.fromarray(scene(90)).save(tmp_path / "new" / "3.png")
+    (tmp_path / "new" / "4.png").write_bytes(b"broken")
+    ended = command(*words)
+    assert ended.code == 3
+    assert "4.png" in ended.err
+    assert [Path(alert["picture"]).name for alert in alerts(ended)] == ["3.png"]
+    assert command(*words).code == 0  # said once, and again only when it changes
+
+
+def test_watch_a_film_tells_every_way_once(command, ana: Path, walk: Path) -> None:
+    words = ("watch", walk, "-g", ana, "-m", "m", "--once", "--every", "500ms", *ALIKE)
+    found = alerts(command(*words, "--quiet", "3s"))
+    assert [(one["position_s"], one["tracklet"]) for one in found] == [(2.0, 0), (8.0, 1)]
+    assert alerts(command(*words, "--quiet", "3s")) == []
+    os.utime(walk, (1, 1))  # changed: it is looked at again, and nothing is told again
+    assert alerts(command(*words, "--quiet", "3s")) == []
+
+
+def test_watch_indexes_too(command, ana: Path, walk: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    words = ("watch", new, "-g", ana, "-m", "m", "--once", "--index", "--every", "500ms", *ALIKE, "--quiet", "3s")
+    assert command(*words).code == 0
+    walk.rename(new / "walk.mkv")
+    found = alerts(command(*words))
+    assert [(one["position_s"], one["tracklet"]) for one in found] == [(2.0, 0), (8.0, 1)]
+    info = command("search", "-q", tmp_path / "photos" / "a.png", "-g", ana, "-m", "m", "--format", "jsonl", "-k", "9")
+    numbers = {hit["detection"] for hit in json.loads(info.out)["hits"]}
+    assert all(isinstance(one["detection"], int) for one in found)
+    assert numbers  # they can be searched
+    assert alerts(command(*words)) == []
+
+
+def test_what_an_earlier_watch_indexed_and_did_not_tell_is_told(command, ana: Path, walk: Path, tmp_path) -> None:
+    words = ("-g", ana, "-m", "m", "--every", "500ms")
+    watching = ("watch", walk.parent, *words, "--once", "--index", *ALIKE, "--quiet", "3s")
+    (tmp_path / "empty").mkdir()
+    assert command("watch", tmp_path / "empty", *words, "--once", "--index", *ALIKE).code == 0  # begins here
+    assert command("index", walk, *words, "--progress", "none").code == 0  # the kill came after this
+    assert len(alerts(command(*watching))) == 2
+
+
+def test_watch_a_camera(command, ana: Path, tmp_path: Path, monkeypatch) -> None:
+    shots = [scene(20), scene(24), scene(-1), scene(28)]
+
+    def opener():
+        for pixels in shots:
+            yield lambda p=pixels: p
+            time.sleep(0.05)
+
+    def made(address, **more):
+        return Camera("yard", opener, CameraSettings(attempts=2, wait=0.01))
+
+    monkeypatch.setattr("personsearch.media.camera.camera", made)
+    words = ("watch", "rtsp://10.0.0.7/1", "-g", ana, "-m", "m", "--every", "10ms", "--for", "400ms", *ALIKE)
+    (alert,) = alerts(command(*words, "--frames", tmp_path / "seen"))
+    assert (alert["person"], alert["camera"]) == ("Ana", "yard")
+    with Image.open(alert["picture"]) as picture:
+        assert picture.size == (200, 100)
+    assert Path(alert["picture"]).parent == (tmp_path / "seen" / "yard").resolve()
+    assert alerts(command(*words)) == []  # seen a moment ago, by another run
+
+
+def test_watch_says_what_is_wrong(command, gallery: Path, ana: Path, photos: Path, tmp_path: Path) -> None:
+    words = ("-g", ana, "-m", "m", "--once")
+    assert "no calibration" in command("watch", photos, *words).err
+    assert command("watch", photos, *words, "--min-prob", "0.5").code == 2
+    assert command("watch", "rtsp://10.0.0.7/1", *words, *ALIKE).code == 2
+    assert "nobody called Eve" in command("watch", photos, *words, *ALIKE, "--person", "Eve").err
+    assert command("watch", photos, *words, *ALIKE, "--frames", tmp_path).code == 2
+    assert command("watch", tmp_path / "none", *words, *ALIKE).code == 4
+    NamedPeople(ana).remove("Ana")
+    assert "nobody to watch for" in command("watch", photos, *words, *ALIKE).err
