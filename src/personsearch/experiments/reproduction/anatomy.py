@@ -1,0 +1,169 @@
+"""Figure 4 from the network itself: what runs one after the other on a picture, with shapes and parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from personsearch import images
+from personsearch.errors import InputError
+from personsearch.experiments.reproduction.workshop import Workshop
+from personsearch.model.inputs import input_scale
+from personsearch.model.network import PersonSearchNetwork, Targets, capacity
+from personsearch.model.presets import ModelSettings, build_network
+from personsearch.training.train import make_plan
+
+_LAYERS = (nn.Conv2d, nn.Linear)
+
+
+@dataclass(kw_only=True)
+class Block:
+    """Layers of one part that run one after the other on maps of one size.
+
+    Attributes:
+        part: ``trunk``, ``proposals``, ``pooling`` or ``head``.
+        name: of the block, as the network calls it.
+        layers: how many convolutions and fully connected layers, and of which kind, in words.
+        shape: of what comes out, without the batch: (channels, rows, columns) or (numbers,).
+        parameters: weights of those layers.
+    """
+
+    part: str
+    name: str
+    layers: list[str] = field(default_factory=list)
+    shape: tuple[int, ...] = ()
+    parameters: int = 0
+
+
+def anatomy(shop: Workshop) -> dict[str, Any]:
+    """The network that is trained on these data, walked on a picture of their size."""
+    settings = make_plan(shop.data.scenes("train"), shop.base()).settings.model
+    scene = shop.data.scenes("test")[0]
+    if scene.path is None:
+        raise InputError(f"picture {scene.name} is missing", hint="is the data set unpacked whole?")
+    size = images.read_size(scene.path)
+    return {"preset": shop.size.training, "picture": list(size), **walk(settings, size)}
+
+
+def walk(settings: ModelSettings, size: tuple[int, int]) -> dict[str, Any]:
+    """Blocks in the order in which they run on a picture of ``size`` (width, height), and the losses.
+
+    The network is built and run, once as it trains and once as it describes; nothing is written down
+    beforehand, so another network gives another figure.
+    """
+    network = build_network(settings)
+    scale = input_scale(size, settings.input)
+    width, height = (max(1, round(side * scale)) for side in size)
+    multiple = settings.input.multiple
+    padded = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+    picture = torch.zeros(1, 3, *padded)
+    # A box as tall as a third of the picture, for the losses: whose, does not matter.
+    box = torch.tensor([[0.3 * width, 0.3 * height, 0.5 * width, 0.7 * height]])
+    with torch.no_grad():
+        losses = sorted(_losses(network, picture, (height, width), box))
+        network.eval()
+        with _watched(network) as seen:
+            maps = network.trunk(picture)
+            network.proposals(picture, [(height, width)], maps)
+            network.head(network.pooling(maps, [box]))
+    return {
+        "trunk": settings.trunk,
+        "input": [3, *padded],
+        "blocks": [dataclasses.asdict(block) for block in merged(seen)],
+        "maps": {name: [one.channels, one.stride] for name, one in network.trunk.layout.items()},
+        "pools": [
+            {"source": pool.source, "size": list(pool.size), "kind": pool.kind}
+            for pool in settings.network.pools
+        ],
+        "anchors": settings.network.proposals.anchors,
+        "identities": settings.identities,
+        "losses": losses,
+        "identity_loss": settings.network.losses.identity,
+        "k": network.k,
+        "similarity": settings.similarity,
+        "parameters": capacity(network),
+    }
+
+
+def _losses(
+    network: PersonSearchNetwork, picture: Tensor, size: tuple[int, int], box: Tensor
+) -> dict[str, Tensor]:
+    """What training minimises, of a picture with one person (a batch of two: batch norm needs company)."""
+    network.train()
+    target = Targets(box, torch.zeros(1, dtype=torch.long))
+    return network(picture.expand(2, -1, -1, -1), [size, size], [target, target])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layer:
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+@contextmanager
+def _watched(network: PersonSearchNetwork) -> Iterator[list[_Layer]]:
+    """Notes every layer with weights as it runs, and what the pooling gives."""
+    seen: list[_Layer] = []
+    hooks = []
+
+    def noting(name: str, module: nn.Module) -> Any:
+        def note(_: nn.Module, __: Any, out: Any) -> None:
+            if isinstance(out, Tensor):
+                own = sum(p.numel() for p in module.parameters(recurse=False))
+                seen.append(_Layer(name=name, kind=_kind(module), shape=tuple(out.shape[1:]), parameters=own))
+
+        return note
+
+    for name, module in network.named_modules():
+        if isinstance(module, _LAYERS) or name == "pooling":
+            hooks.append(module.register_forward_hook(noting(name, module)))
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _kind(module: nn.Module) -> str:
+    if isinstance(module, nn.Conv2d):
+        stride = f" /{module.stride[0]}" if module.stride[0] != 1 else ""
+        return f"{module.kernel_size[0]}x{module.kernel_size[1]} conv{stride}"
+    return "fc" if isinstance(module, nn.Linear) else "RoI pooling"
+
+
+def merged(seen: list[_Layer]) -> list[Block]:
+    """Layers of one block together: of the trunk those of one child and one map size, else each by itself."""
+    blocks: list[Block] = []
+    for layer in seen:
+        part, name = _place(layer.name)
+        last = blocks[-1] if blocks else None
+        same_map = last is not None and last.shape[1:] == layer.shape[1:]
+        if last is None or part != "trunk" or (last.part, last.name) != (part, name) or not same_map:
+            last = Block(part=part, name=name)
+            blocks.append(last)
+        last.layers.append(layer.kind)
+        last.shape = layer.shape
+        last.parameters += layer.parameters
+    return blocks
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Part and block of a layer by its dotted name.
+
+    >>> _place("trunk.stages.1.0.first.0"), _place("trunk.convolutions.3")
+    (('trunk', 'stages 1'), ('trunk', 'convolutions'))
+    >>> _place("proposals.network.head.conv"), _place("head.fc6"), _place("pooling")
+    (('proposals', 'conv'), ('head', 'fc6'), ('pooling', 'pooling'))
+    """
+    words = name.split(".")
+    if words[0] != "trunk":
+        return words[0], words[-1]
+    return "trunk", f"stages {words[2]}" if words[1] == "stages" else words[1]
