@@ -30,6 +30,7 @@ from personsearch.cli import (
     forget,
     gallery,
     index,
+    reproduce,
     search,
     train,
 )
@@ -50,6 +51,7 @@ app.add_typer(gallery.app, name="gallery")
 app.command("forget")(forget.forget)
 app.command("export")(export.export)
 app.command("ablation")(ablation.ablation)
+app.command("reproduce")(reproduce.reproduce)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -1,7 +1,7 @@
 """One style for the figures of the reproduction: to be read in print and on a phone, in colour or without.
 
-Colours, lines and markers are those of :mod:`personsearch.report.plots`; the type is larger and the sheets are
-narrower, so that a figure that fills a phone's width can still be read.
+Colours, lines and markers are those of :mod:`personsearch.report.plots`; the type is larger and the sheets
+are narrower, so that a figure that fills a phone's width can still be read.
 """
 
 from __future__ import annotations

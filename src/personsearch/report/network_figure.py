@@ -30,7 +30,7 @@ class NetworkBox:
     """One box of the figure.
 
     Attributes:
-        part: ``input``, ``trunk``, ``proposals``, ``pooling``, ``head`` or ``loss`` (dashed, as in the paper).
+        part: ``input``, ``trunk``, ``proposals``, ``pooling``, ``head`` or ``loss`` (dashed).
         name: what it is.
         detail: layers, and the shape that comes out.
         parameters: weights in it; 0 is not written.
@@ -108,9 +108,7 @@ def _box(axes: Axes, box: NetworkBox, x: float, y: float, width: float) -> None:
         axes.text(x, y + 0.095, box.detail, ha="center", va="center", fontsize=7.8, color=INK)
 
 
-def _arrow(
-    axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = SOFT
-) -> None:
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = SOFT) -> None:
     axes.annotate(
         "", end, start, arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.1, "shrinkA": 0,
         "shrinkB": 0},

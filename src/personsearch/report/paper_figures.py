@@ -1,4 +1,4 @@
-"""The curves of the reproduction: the paper's figures 5, 6, 7a and 7b, the sweep of K, cost beside accuracy."""
+"""Curves of the reproduction: figures 5, 6, 7a and 7b, the sweep of K, cost beside accuracy."""
 
 from __future__ import annotations
 
@@ -210,7 +210,8 @@ def search_bars(
                 highs.append(max(one.high - one.value, 0))
         if places:
             axes.bar(
-                places, heights, 0.92 * width, yerr=[lows, highs], label=name, color=COLOURS[j % len(COLOURS)],
+                places, heights, 0.92 * width, yerr=[lows, highs], label=name,
+                color=COLOURS[j % len(COLOURS)],
                 hatch=("", "///", "...", "xx", "\\\\")[j % 5], edgecolor="white", linewidth=0.5, capsize=2,
                 error_kw={"ecolor": INK, "elinewidth": 1.0},
             )  # fmt: skip

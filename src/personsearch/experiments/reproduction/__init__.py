@@ -1,1 +1,1 @@
-"""The paper's experimental section on any data set: stages that leave raw results, and a report made of them."""
+"""The paper's experiments on any data set: stages that leave raw results, and a report of them."""

@@ -1,4 +1,4 @@
-"""Figure 4 from the network itself: what runs one after the other on a picture, with shapes and parameters."""
+"""Figure 4 from the network itself: what runs after what on a picture, with shapes and parameters."""
 
 from __future__ import annotations
 

@@ -193,9 +193,10 @@ def _initial_loss(said: Said, results: Results) -> Decision:
     interval = Interval(mean=found["mean"], low=found["low"], high=found["high"], level=0.95)
     one = Evidence(what="", interval=interval, n=found["n"])
     numbers = (
-        f"identity loss over the last quarter of stage 2: {found['without']:.2f} without, {found['with']:.2f} "
-        f"with; {found['mean']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f}, n = {found['n']} lines of the "
-        f"log, {found['seeds']} seed{'s' * (found['seeds'] != 1)}); without, it began at {found['first']:.2f}"
+        f"identity loss over the last quarter of stage 2: {found['without']:.2f} without, "
+        f"{found['with']:.2f} with; {found['mean']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f}, n = "
+        f"{found['n']} lines of the log, {found['seeds']} seed{'s' * (found['seeds'] != 1)}); without, it "
+        f"began at {found['first']:.2f}"
     )
     return Decision(said=said, verdict=verdict_of([one]), numbers=numbers, evidence=(one,))
 

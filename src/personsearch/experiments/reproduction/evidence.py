@@ -1,9 +1,9 @@
 """Differences with their intervals, and what a claim may conclude from them.
 
-Every decision rests on 95 % intervals of differences over the same queries (paired bootstrap): a claim holds where
-every interval that it speaks of lies on its side of zero, does not hold where one lies wholly on the
-other, and cannot be told otherwise. The catch: other queries are what the intervals know of, not other trainings or
-another world; and among twenty true ties about one interval misses zero.
+Every decision rests on 95 % intervals of differences over the same queries (paired bootstrap): a claim holds
+where every interval that it speaks of lies on its side of zero, does not hold where one lies wholly on the
+other, and cannot be told otherwise. The catch: other queries are what the intervals know of, not other
+trainings or another world; and among twenty true ties about one interval misses zero.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ def apart(
 
 
 def values_of(record: Mapping[str, Any], measure: str) -> Array:
+    """(Q,) average precision of each query, or whether its first answer is right; NaN where left out."""
     scores = scores_of(record)
     return scores.ap if measure == "mAP" else first_right(scores)
 

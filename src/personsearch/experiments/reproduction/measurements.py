@@ -34,12 +34,16 @@ _POINTS = 200
 def count(shop: Workshop) -> dict[str, Any]:
     """Tables 1 and figure 2: how much there is, and how tall people are."""
     groups = statistics(shop.data, sources(shop.data))
-    known = [dict(row) for row in record_of(groups)]
-    for row in known:
-        row["heights"] = {kind: _plain(values) for kind, values in row["heights"].items()}  # type: ignore[attr-defined]
-        for name in ("people_a_picture", "background_a_picture"):
-            row[name] = number(float(row[name]))  # type: ignore[arg-type]
+    known = []
+    for row in record_of(groups):
+        heights: Any = row["heights"]
+        shares = {name: _number_or_nan(row[name]) for name in ("people_a_picture", "background_a_picture")}
+        known.append({**row, **shares, "heights": {kind: _plain(values) for kind, values in heights.items()}})
     return {"groups": known, "subsets": {name: _subset_size(shop.data, name) for name in SUBSETS}}
+
+
+def _number_or_nan(value: Any) -> float | None:
+    return number(float(value))
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,11 +128,13 @@ def ap_difference(
     Pictures are drawn again with replacement, the same ones for both detectors.
     """
     rng = np.random.default_rng(seed)
-    tables = [(_columns(a), _columns(b))][0]
-    whole = np.arange(len(a))
-    mean = _drawn_ap(tables[0], whole) - _drawn_ap(tables[1], whole)
-    drawn = [rng.integers(len(a), size=len(a)) for _ in range(draws)]
-    gains = [_drawn_ap(tables[0], rows) - _drawn_ap(tables[1], rows) for rows in drawn]
+    ours, theirs = _columns(a), _columns(b)
+
+    def gain(rows: Array) -> float:
+        return _drawn_ap(ours, rows) - _drawn_ap(theirs, rows)
+
+    mean = gain(np.arange(len(a)))
+    gains = [gain(rng.integers(len(a), size=len(a))) for _ in range(draws)]
     low, high = np.quantile(gains, [0.025, 0.975])
     return {"mean": number(mean), "low": number(float(low)), "high": number(float(high)), "n": len(a)}
 

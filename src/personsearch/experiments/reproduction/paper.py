@@ -1,8 +1,8 @@
 """The numbers that the paper prints, as data, and what is known of them.
 
-Source: Xiao et al., End-to-End Deep Learning for Person Search, first version (arXiv 1604.01850v1, 2016). Shares are
-in per cent, as printed. Figures 5 and 7 carry points that are not in the text; of them only what the text says
-is here.
+Source: Xiao et al., End-to-End Deep Learning for Person Search, first version (arXiv 1604.01850v1, 2016).
+Shares are in per cent, as printed. Figures 5 and 7 carry points that are not in the text; of them only what
+the text says is here.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ BEST_RECALL = 0.7
 """Where every baseline of figure 7a has its highest top-1 (5.5)."""
 
 GALLERY_SIZES = (50, 100, 500, 1000, 2000, 4000)
-"""Of figure 7b. "Drop by half" between the first and the last is all that the text says of its numbers; at 100 the
-values are those of table 2."""
+"""Of figure 7b. "Drop by half" between the first and the last is all that the text says of its numbers; at
+100 the values are those of table 2."""
 
 SPEED_RATIO = 40.0
 """How many times faster its network is than Deep with IDNet, "about" (5.3)."""

@@ -55,7 +55,7 @@ class Stage:
 
 
 def ordered(stages: Mapping[str, Stage], wanted: Sequence[str]) -> tuple[Stage, ...]:
-    """``wanted`` with everything they need, each behind what it needs, otherwise in the order of ``stages``."""
+    """``wanted`` and all that they need, each behind what it needs, else in the order of ``stages``."""
     kept: set[str] = set()
 
     def want(name: str) -> None:

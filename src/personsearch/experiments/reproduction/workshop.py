@@ -225,5 +225,5 @@ class Workshop:
 
     @property
     def classical(self) -> tuple[str, ...]:
-        """The hand-made descriptors among the planned stages: they share crops, so they are trained together."""
+        """The hand-made descriptors that are planned: they share crops, so they are trained together."""
         return tuple(name for name in TRAINED_EMBEDDERS if name != "idnet" and name in self.planned)
