@@ -122,7 +122,7 @@ def reproduce(
         size=size,
         seeds=_seeds(seeds),
         device=device,
-        pretrained=size.pretrained if pretrained is None else pretrained.value,  # type: ignore[arg-type]
+        pretrained=size.pretrained if pretrained is None else pretrained.value,
         model=model,
         best=best,
         ablation=ablation_from,

@@ -208,7 +208,7 @@ def run_ablation(
 
 def _claim(out: Path, settings: AblationSettings, scenes: Sequence[Scene]) -> None:
     """Refuse a folder whose runs are of other settings or data: they could not be compared."""
-    wanted = {
+    wanted: dict[str, Any] = {
         "preset": settings.preset,
         "pretrained": settings.pretrained,
         "gallery_size": settings.gallery_size,

@@ -31,15 +31,19 @@ class NetworkBox:
 
     Attributes:
         part: ``input``, ``trunk``, ``proposals``, ``pooling``, ``head`` or ``loss`` (dashed).
+        key: of the box, for others to name.
         name: what it is.
         detail: layers, and the shape that comes out.
         parameters: weights in it; 0 is not written.
+        parents: keys of the boxes that it reads.
     """
 
     part: str
+    key: str
     name: str
     detail: str = ""
     parameters: int = 0
+    parents: tuple[str, ...] = ()
 
 
 def amount(count: int) -> str:
@@ -53,12 +57,21 @@ def amount(count: int) -> str:
     return f"{count / 1000:.0f} k" if count < 1_000_000 else f"{count / 1e6:.1f} M"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Placed:
+    """Where a box stands: its middle, its width, and which column it is in."""
+
+    x: float
+    y: float
+    width: float
+    column: int
+
+
 def network_figure(trunk: Sequence[NetworkBox], branches: Sequence[Sequence[NetworkBox]]) -> Array:
     """The trunk from above to below, then its branches side by side, (h, w, 3) uint8.
 
-    Args:
-        trunk: from the picture to the map that everything reads.
-        branches: proposals, and re-id part; each from above to below.
+    Arrows are the boxes' ``parents``: straight from the box above, else around the boxes between. The first
+    branch is the proposals, which say where the second one looks (no gradient goes that way).
     """
     rows = len(trunk) + max(len(branch) for branch in branches)
     width, height = 5.2, _STEP * (rows + 1.2)
@@ -67,31 +80,48 @@ def network_figure(trunk: Sequence[NetworkBox], branches: Sequence[Sequence[Netw
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.axis("off")
-    y = 0.35
+    placed: dict[str, _Placed] = {}
     for i, box in enumerate(trunk):
-        _box(axes, box, width / 2, y, 3.9)
-        if i:
-            _arrow(axes, (width / 2, y - _STEP + _BOX / 2), (width / 2, y - _BOX / 2))
-        y += _STEP
-    fork = y - _STEP + _BOX / 2
-    y += 0.25
+        placed[box.key] = _Placed(x=width / 2, y=0.35 + _STEP * i, width=3.7, column=0)
+    top = 0.35 + _STEP * len(trunk) + 0.25
     column = width / len(branches)
     for j, branch in enumerate(branches):
-        x, at = column * (j + 0.5), y
-        _arrow(axes, (width / 2, fork), (x, at - _BOX / 2))
         for i, box in enumerate(branch):
-            _box(axes, box, x, at, column - 0.14)
-            if i and box.part != "loss":
-                _arrow(axes, (x, at - _STEP + _BOX / 2), (x, at - _BOX / 2))
-            at += _STEP
-    if len(branches) > 1:  # the proposals say where the second branch looks
-        x, last = column * 0.5, [box.part for box in branches[0]]
-        row = y + _STEP * (last.index("loss") - 1 if "loss" in last else len(last) - 1)
-        _arrow(axes, (x + column / 2 - 0.07, row), (x + column / 2 + 0.07, y), colour=COLOURS[1])
+            x = column * (j + 0.5) - 0.05
+            placed[box.key] = _Placed(x=x, y=top + _STEP * i, width=column - 0.34, column=j + 1)
+    for box in (*trunk, *(box for branch in branches for box in branch)):
+        _box(axes, box, placed[box.key])
+        for parent in box.parents:
+            if parent in placed:
+                _edge(axes, placed[parent], placed[box.key])
+    if len(branches) > 1 and branches[0] and branches[1]:
+        last = [box for box in branches[0] if box.part != "loss"][-1]
+        start, end = placed[last.key], placed[branches[1][0].key]
+        _arrow(axes, (start.x + start.width / 2, start.y), (end.x - end.width / 2, end.y), colour=COLOURS[1])
     return pixels(drawing)
 
 
-def _box(axes: Axes, box: NetworkBox, x: float, y: float, width: float) -> None:
+def _edge(axes: Axes, start: _Placed, end: _Placed) -> None:
+    """An arrow from one box to another one further down."""
+    if start.column == end.column and abs(end.y - start.y - _STEP) > 0.01:
+        _around(axes, start, end)
+        return
+    _arrow(axes, (start.x, start.y + _BOX / 2), (end.x, end.y - _BOX / 2))
+
+
+def _around(axes: Axes, start: _Placed, end: _Placed) -> None:
+    """Beside the boxes between, further out the longer it is; it ends in the side of its box."""
+    right = start.x + start.width / 2
+    out = right + 0.05 + 0.028 * min(6.0, (end.y - start.y) / _STEP)
+    axes.plot(
+        [right, out, out], [start.y + 0.05, start.y + 0.05, end.y - 0.05], color=SOFT, linewidth=1.0,
+        solid_capstyle="round",
+    )  # fmt: skip
+    _arrow(axes, (out, end.y - 0.05), (right, end.y - 0.05))
+
+
+def _box(axes: Axes, box: NetworkBox, at: _Placed) -> None:
+    x, y, width = at.x, at.y, at.width
     loss = box.part == "loss"
     axes.add_patch(
         FancyBboxPatch(

@@ -99,7 +99,7 @@ def _blank(size: tuple[int, int]) -> Array:
 
 
 def _width(cells: Sequence[Array]) -> int:
-    return sum(cell.shape[1] for cell in cells) + _GAP * (len(cells) - 1)
+    return sum(int(cell.shape[1]) for cell in cells) + _GAP * (len(cells) - 1)
 
 
 def _line(cells: Sequence[Array]) -> Array:

@@ -19,7 +19,7 @@ from personsearch.training.folder import data_summary
 from personsearch.types import Array
 
 FIGURE = tuple(variant.name for variant in VARIANTS if variant.figure)
-LAST = 0.25
+LAST = 0.5
 """Share of stage 2, its end, over which losses are compared."""
 
 

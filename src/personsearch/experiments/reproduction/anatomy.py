@@ -29,16 +29,20 @@ class Block:
     Attributes:
         part: ``trunk``, ``proposals``, ``pooling`` or ``head``.
         name: of the block, as the network calls it.
-        layers: how many convolutions and fully connected layers, and of which kind, in words.
+        layers: convolutions and fully connected layers, in words.
         shape: of what comes out, without the batch: (channels, rows, columns) or (numbers,).
         parameters: weights of those layers.
+        parents: numbers of the blocks whose results it reads; -1 is the picture.
+        key: the network's own name of its last layer.
     """
 
     part: str
     name: str
+    key: str = ""
     layers: list[str] = field(default_factory=list)
     shape: tuple[int, ...] = ()
     parameters: int = 0
+    parents: list[int] = field(default_factory=list)
 
 
 def anatomy(shop: Workshop) -> dict[str, Any]:
@@ -62,20 +66,20 @@ def walk(settings: ModelSettings, size: tuple[int, int]) -> dict[str, Any]:
     width, height = (max(1, round(side * scale)) for side in size)
     multiple = settings.input.multiple
     padded = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
-    picture = torch.zeros(1, 3, *padded)
+    picture = torch.zeros(1, 3, *padded, requires_grad=True)
     # A box as tall as a third of the picture, for the losses: whose, does not matter.
     box = torch.tensor([[0.3 * width, 0.3 * height, 0.5 * width, 0.7 * height]])
-    with torch.no_grad():
-        losses = sorted(_losses(network, picture, (height, width), box))
-        network.eval()
-        with _watched(network) as seen:
-            maps = network.trunk(picture)
-            network.proposals(picture, [(height, width)], maps)
-            network.head(network.pooling(maps, [box]))
+    losses = _losses(network, picture, (height, width), box)
+    network.eval()
+    with _watched(network) as seen:
+        maps = network.trunk(picture)
+        network.proposals(picture, [(height, width)], maps)
+        network.head(network.pooling(maps, [box]))
+    blocks = merged(seen, _lists(network))
     return {
         "trunk": settings.trunk,
         "input": [3, *padded],
-        "blocks": [dataclasses.asdict(block) for block in merged(seen)],
+        "blocks": [dataclasses.asdict(block) for block in blocks],
         "maps": {name: [one.channels, one.stride] for name, one in network.trunk.layout.items()},
         "pools": [
             {"source": pool.source, "size": list(pool.size), "kind": pool.kind}
@@ -93,19 +97,27 @@ def walk(settings: ModelSettings, size: tuple[int, int]) -> dict[str, Any]:
 
 def _losses(
     network: PersonSearchNetwork, picture: Tensor, size: tuple[int, int], box: Tensor
-) -> dict[str, Tensor]:
-    """What training minimises, of a picture with one person (a batch of two: batch norm needs company)."""
+) -> dict[str, list[str]]:
+    """What training minimises, of two pictures with one person each, and the layers that each loss reads.
+
+    Two, because batch norm needs company.
+    """
     network.train()
     target = Targets(box, torch.zeros(1, dtype=torch.long))
-    return network(picture.expand(2, -1, -1, -1), [size, size], [target, target])
+    with _watched(network) as seen:
+        losses = network(picture.expand(2, -1, -1, -1), [size, size], [target, target])
+    return {name: [seen[i].name for i in _sources(value.grad_fn, seen)] for name, value in losses.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Layer:
+    """A layer that ran; ``made`` is the step of autograd that made what came out."""
+
     name: str
     kind: str
     shape: tuple[int, ...]
     parameters: int
+    made: Any
 
 
 @contextmanager
@@ -118,7 +130,8 @@ def _watched(network: PersonSearchNetwork) -> Iterator[list[_Layer]]:
         def note(_: nn.Module, __: Any, out: Any) -> None:
             if isinstance(out, Tensor):
                 own = sum(p.numel() for p in module.parameters(recurse=False))
-                seen.append(_Layer(name=name, kind=_kind(module), shape=tuple(out.shape[1:]), parameters=own))
+                kind, shape = _kind(module), tuple(out.shape[1:])
+                seen.append(_Layer(name=name, kind=kind, shape=shape, parameters=own, made=out.grad_fn))
 
         return note
 
@@ -132,6 +145,30 @@ def _watched(network: PersonSearchNetwork) -> Iterator[list[_Layer]]:
             hook.remove()
 
 
+def _sources(step: Any, seen: list[_Layer], *, own: bool = True) -> list[int]:
+    """Numbers of the layers whose results reach autograd's ``step`` with no other layer between.
+
+    Args:
+        step: of autograd.
+        seen: the layers that ran.
+        own: whether ``step`` itself may be a layer's; else the search begins before it.
+    """
+    of = {layer.made: i for i, layer in enumerate(seen) if layer.made is not None}
+    found: set[int] = set()
+    open_ones = [step] if own else [before for before, _ in step.next_functions]
+    known: set[Any] = set()
+    while open_ones:
+        here = open_ones.pop()
+        if here is None or here in known:
+            continue
+        known.add(here)
+        if here in of:
+            found.add(of[here])
+        else:
+            open_ones += [before for before, _ in here.next_functions]
+    return sorted(found)
+
+
 def _kind(module: nn.Module) -> str:
     if isinstance(module, nn.Conv2d):
         stride = f" /{module.stride[0]}" if module.stride[0] != 1 else ""
@@ -139,31 +176,50 @@ def _kind(module: nn.Module) -> str:
     return "fc" if isinstance(module, nn.Linear) else "RoI pooling"
 
 
-def merged(seen: list[_Layer]) -> list[Block]:
+def _lists(network: PersonSearchNetwork) -> set[str]:
+    """Children of the trunk that are lists: each entry of theirs is a block of its own."""
+    return {name for name, child in network.trunk.named_children() if isinstance(child, nn.ModuleList)}
+
+
+def merged(seen: list[_Layer], lists: set[str]) -> list[Block]:
     """Layers of one block together: of the trunk those of one child and one map size, else each by itself."""
     blocks: list[Block] = []
+    block_of: list[int] = []
     for layer in seen:
-        part, name = _place(layer.name)
+        part, name = _place(layer.name, lists)
         last = blocks[-1] if blocks else None
         same_map = last is not None and last.shape[1:] == layer.shape[1:]
         if last is None or part != "trunk" or (last.part, last.name) != (part, name) or not same_map:
             last = Block(part=part, name=name)
             blocks.append(last)
         last.layers.append(layer.kind)
-        last.shape = layer.shape
+        last.shape, last.key = layer.shape, layer.name
         last.parameters += layer.parameters
+        block_of.append(len(blocks) - 1)
+    for i, layer in enumerate(seen):
+        parents = {block_of[j] for j in _sources(layer.made, seen[:i], own=False)} or {-1}
+        blocks[block_of[i]].parents = sorted({*blocks[block_of[i]].parents, *parents} - {block_of[i]})
+    _number(blocks)
     return blocks
 
 
-def _place(name: str) -> tuple[str, str]:
+def _number(blocks: list[Block]) -> None:
+    """Tell blocks of one name apart: VGG16's convolutions are five blocks, one for each map size."""
+    names = [block.name for block in blocks]
+    for name in {name for name in names if names.count(name) > 1}:
+        for number, block in enumerate((block for block in blocks if block.name == name), 1):
+            block.name = f"{name} {number}"
+
+
+def _place(name: str, lists: set[str]) -> tuple[str, str]:
     """Part and block of a layer by its dotted name.
 
-    >>> _place("trunk.stages.1.0.first.0"), _place("trunk.convolutions.3")
+    >>> _place("trunk.stages.1.0.first.0", {"stages"}), _place("trunk.convolutions.3", {"stages"})
     (('trunk', 'stages 1'), ('trunk', 'convolutions'))
-    >>> _place("proposals.network.head.conv"), _place("head.fc6"), _place("pooling")
+    >>> _place("proposals.network.head.conv", set()), _place("head.fc6", set()), _place("pooling", set())
     (('proposals', 'conv'), ('head', 'fc6'), ('pooling', 'pooling'))
     """
     words = name.split(".")
     if words[0] != "trunk":
         return words[0], words[-1]
-    return "trunk", f"stages {words[2]}" if words[1] == "stages" else words[1]
+    return "trunk", f"{words[1]} {words[2]}" if words[1] in lists else words[1]

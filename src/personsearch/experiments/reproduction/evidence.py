@@ -74,6 +74,10 @@ class Decision:
         }
 
 
+LEAST = 8
+"""Queries behind an interval from which it is believed: fewer cannot tell."""
+
+
 def verdict_of(evidence: Sequence[Evidence]) -> Verdict:
     """Whether all of the differences are positive, by their intervals.
 
@@ -82,6 +86,8 @@ def verdict_of(evidence: Sequence[Evidence]) -> Verdict:
     >>> verdict_of([up, up]), verdict_of([up, unsure]), verdict_of([])
     ('holds', 'cannot be told', 'cannot be told')
     """
+    if any(one.n < LEAST for one in evidence):
+        return "cannot be told"
     if any(one.interval.high < 0 for one in evidence):
         return "does not hold"
     if evidence and all(one.interval.low > 0 for one in evidence):

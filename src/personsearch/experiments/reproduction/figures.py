@@ -18,6 +18,7 @@ from personsearch.report.paper_figures import (
     cost_plot,
     detector_curves,
     gallery_curves,
+    height_distributions,
     recall_curves,
     search_bars,
     sweep_curve,
@@ -25,7 +26,6 @@ from personsearch.report.paper_figures import (
 )
 from personsearch.report.photo_figures import PeopleRow, SearchRow, people_sheet, search_sheet
 from personsearch.report.plots import Curve, Mark
-from personsearch.report.statistics_plot import HeightPanel, height_plot
 from personsearch.types import Array
 
 Record = Mapping[str, Any]
@@ -90,18 +90,19 @@ def fig2(result: Record) -> Image:
     heights = test["heights"]
     edges = np.asarray(heights["identity"]["edges"])
     panels = [
-        HeightPanel(
-            title=f"Test people ({test['labelled']:,})",
-            names=("with an identity", "queries"),
-            counts=[np.asarray(heights[kind]["counts"]) for kind in ("identity", "query")],
+        (
+            f"Test people ({test['labelled']:,})",
+            {
+                name: np.asarray(heights[kind]["counts"])
+                for name, kind in (("with an identity", "identity"), ("queries", "query"))
+            },
         ),
-        HeightPanel(
-            title=f"Background people ({test['background']:,})",
-            names=("without an identity",),
-            counts=[np.asarray(heights["background"]["counts"])],
+        (
+            f"Background people ({test['background']:,})",
+            {"without an identity": np.asarray(heights["background"]["counts"])},
         ),
     ]
-    return png("fig2", height_plot(panels, edges), "Two histograms of heights in pixels")
+    return png("fig2", height_distributions(panels, edges), "Two histograms of heights in pixels")
 
 
 def fig3(result: Record, load: Load) -> Image | None:
@@ -122,26 +123,35 @@ def fig3(result: Record, load: Load) -> Image | None:
 def fig4(result: Record) -> Image:
     """The network as it was walked."""
     picture = f"{result['picture'][0]}x{result['picture'][1]} picture"
-    trunk = [NetworkBox(part="input", name=picture, detail=f"scaled and padded to {_shape(result['input'])}")]
+    shape = f"scaled and padded to {_shape(result['input'])}"
+    trunk = [NetworkBox(part="input", key="-1", name=picture, detail=shape)]
     branches: dict[str, list[NetworkBox]] = {"proposals": [], "head": []}
-    for block in result["blocks"]:
-        box = _network_box(block, result)
+    for number, block in enumerate(result["blocks"]):
+        box = _network_box(number, block, result)
         (trunk if block["part"] == "trunk" else branches[_branch(block["part"])]).append(box)
-    for loss in result["losses"]:
+    keys = {block["key"]: str(number) for number, block in enumerate(result["blocks"])}
+    for loss, layers in result["losses"].items():
         branch = "proposals" if loss.startswith("proposal") else "head"
-        name = LOSSES.get(loss, loss)
-        detail = ""
-        if loss == "identity":
-            kinds = {"rss": f"RSS, K = {result['k']}", "softmax": "softmax", "oim": "OIM"}
-            detail = kinds.get(result["identity_loss"], result["identity_loss"])
-        branches[branch].append(NetworkBox(part="loss", name=f"{name} loss", detail=detail))
+        kinds = {"rss": f"RSS, K = {result['k']}", "softmax": "softmax", "oim": "OIM"}
+        identity = str(result["identity_loss"])
+        detail = kinds.get(identity, identity) if loss == "identity" else ""
+        branches[branch].append(
+            NetworkBox(
+                part="loss",
+                key=loss,
+                name=f"{LOSSES.get(loss, loss)} loss",
+                detail=detail,
+                parents=tuple(keys[layer] for layer in layers if layer in keys),
+            )
+        )
     drawn = network_figure(trunk, [branches["proposals"], branches["head"]])
     whole = result["parameters"]["all"]
     return png(
         "fig4",
         drawn,
         f"The network: trunk, proposals, pooling and re-id part, {whole:,} weights",
-        "Drawn from a walk of the network that is trained here; numbers in bold: weights; dashed: losses.",
+        "Drawn from a walk of the network that is trained here: arrows are what autograd has seen; numbers "
+        "in bold: weights; dashed: losses. Orange: where people are proposed, with no gradient back.",
     )
 
 
@@ -149,7 +159,7 @@ def _branch(part: str) -> str:
     return "proposals" if part == "proposals" else "head"
 
 
-def _network_box(block: Record, result: Record) -> NetworkBox:
+def _network_box(number: int, block: Record, result: Record) -> NetworkBox:
     """One block with its layers, and what they are for where the paper says it."""
     known = {
         "conv": "proposal convolution",
@@ -166,10 +176,12 @@ def _network_box(block: Record, result: Record) -> NetworkBox:
         grids = " + ".join(f"{p['size'][0]}x{p['size'][1]} of {p['source']}" for p in result["pools"])
         detail = f"{grids} → {_shape(block['shape'])}"
     return NetworkBox(
-        part="pooling" if block["part"] == "pooling" else block["part"],
-        name=known.get(block["name"], block["name"]),
+        part=block["part"],
+        key=str(number),
+        name=known.get(str(block["name"]), str(block["name"])),
         detail=detail,
         parameters=block["parameters"],
+        parents=tuple(map(str, block["parents"])),
     )
 
 

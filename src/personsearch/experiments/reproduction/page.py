@@ -141,8 +141,11 @@ def _opening(made: Reproduction) -> list[Block]:
 def _count_of(decisions: Sequence[Decision]) -> str:
     """How many of the claims came out how."""
     counts = {word: sum(one.verdict == word for one in decisions) for word in tables.MARKS}
-    words = ", ".join(f"{count} {word}" for word, count in counts.items())
-    return f"Of {len(decisions)} claims: {words}."
+    hold, fail, open_ones = (counts[word] for word in tables.MARKS)
+    return (
+        f"Claims: {len(decisions)}. Holding: {hold}; not holding: {fail}; not to be told by these data: "
+        f"{open_ones}."
+    )
 
 
 def _of_item(item: str, made: Reproduction, load: Callable[[str], Array]) -> list[Block | None]:

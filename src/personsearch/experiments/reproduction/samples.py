@@ -53,7 +53,8 @@ def spread(rows: Array, count: int) -> list[int]:
 
 def search(trials: Trials, row: int) -> dict[str, Any]:
     """One search: the query, its first right pictures with their true boxes, and the first distractors."""
-    hits, others = [], []
+    hits: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     for entry in range(int(trials.entry_ptr[row]), int(trials.entry_ptr[row + 1])):
         name = trials.scenes[trials.entry_scene[entry]]
         truth = trials.truth_box[trials.truth_ptr[entry] : trials.truth_ptr[entry + 1]]

@@ -252,7 +252,7 @@ def sweep(result: Record) -> Table:
 
 def best(result: Record, ours: Record) -> Table:
     """Our best network beside the one of the tables, the paper's and the paper's model measured rightly."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, record in ((result["name"], result["record"]), ("ours, as in table 2", ours["record"])):
         rows.append((name, record["protocol"], ends(record["mAP"]), ends(record["top1"])))
     rows.append(("the paper's, as printed", "CUHK-SYSU, gallery of 100", *(f"{v}" for v in paper.OURS)))

@@ -100,7 +100,7 @@ def ours_settings(shop: Workshop) -> dict[str, Any]:
 
 def ours_intact(shop: Workshop, result: Mapping[str, Any]) -> bool:
     """Whether the network is there."""
-    return folder_fingerprint(shop.our_folder) == result["fingerprint"]
+    return bool(folder_fingerprint(shop.our_folder) == result["fingerprint"])
 
 
 def baseline_settings(shop: Workshop) -> tuple[str, BaselineSettings]:
@@ -143,7 +143,7 @@ def part_settings(kind: str, shop: Workshop) -> dict[str, Any]:
 
 def part_intact(kind: str, shop: Workshop, result: Mapping[str, Any]) -> bool:
     """Whether the part is there."""
-    return folder_fingerprint(shop.parts / kind) == result["fingerprint"]
+    return bool(folder_fingerprint(shop.parts / kind) == result["fingerprint"])
 
 
 def of_part(kind: str) -> dict[str, Callable[..., Any]]:

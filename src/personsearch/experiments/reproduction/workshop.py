@@ -11,6 +11,7 @@ from personsearch.baselines.open import TRAINED_EMBEDDERS, Where, open_detector,
 from personsearch.baselines.two_stage import Detector, TwoStage
 from personsearch.datasets.dataset import Dataset, GallerySize, Subset
 from personsearch.datasets.open import open_dataset
+from personsearch.errors import UsageError
 from personsearch.evaluation.search_rules import SearchRules
 from personsearch.experiments.assembled import Assembled, Describer, Finder, Recorded
 from personsearch.experiments.benchmark import Evaluation, Protocol, describe, evaluate
@@ -158,7 +159,10 @@ class Workshop:
     @cached_property
     def ours(self) -> NetworkSearcher:
         """Our joint network."""
-        return load_searcher(self.our_folder, self.asked.device)
+        found = load_searcher(self.our_folder, self.asked.device)
+        if not isinstance(found, NetworkSearcher):
+            raise UsageError(f"{self.our_folder} is an export", hint="give the folder that train wrote")
+        return found
 
     @cached_property
     def _detectors(self) -> dict[str, Detector]:
