@@ -16,7 +16,9 @@ CELLS = {
 """Mean average precision of each pair: the paper's order everywhere."""
 
 
-def record(ap: Sequence[float | None], first: Sequence[int] | None = None, name: str = "made") -> dict[str, Any]:
+def record(
+    ap: Sequence[float | None], first: Sequence[int] | None = None, name: str = "made"
+) -> dict[str, Any]:
     """A search's record; unless told, the first answer is right where average precision is over a half."""
     known = [value for value in ap if value is not None]
     first = [1 if (value or 0) > 0.5 else 2 for value in ap] if first is None else list(first)
@@ -147,7 +149,10 @@ def subsets(hidden: float = 0.2, small: float = 0.3) -> dict[str, Any]:
 
 
 def statistics() -> dict[str, Any]:
-    heights = {kind: {"edges": [0, 50, 100, 150], "counts": [1, 5, 2]} for kind in ("identity", "background", "query")}
+    heights = {
+        kind: {"edges": [0, 50, 100, 150], "counts": [1, 5, 2]}
+        for kind in ("identity", "background", "query")
+    }
     row = {
         "source": "all", "pictures": 30, "identities": 12, "queries": 12, "boxes": 90, "labelled": 40,
         "background": 50, "people_a_picture": 3.0, "background_a_picture": 1.7, "heights": heights,
@@ -161,7 +166,18 @@ def everything() -> dict[str, Any]:
     place = {"picture": "a.jpg", "box_xyxy": [10.0, 10.0, 30.0, 60.0]}
     summary = {"scenes": 30, "people": 90, "labelled": 40, "identities": 12, "checksum": "abc"}
     reasons = {"found": 6, "ranked_low": 3, "below_threshold": 1, "box_too_loose": 1, "not_detected": 1}
-    lost = [{"of": "query", "by": "all", "value": "all", "n": 12, **reasons, "lost": 0.5, "low": 0.25, "high": 0.75}]
+    lost = [
+        {
+            "of": "query",
+            "by": "all",
+            "value": "all",
+            "n": 12,
+            **reasons,
+            "lost": 0.5,
+            "low": 0.25,
+            "high": 0.75,
+        }
+    ]
     return {
         "data": {"name": "synthetic", "generated": True, "train": summary, "test": summary,
                  "gallery_sizes": [50, 100], "gallery_size": 100},

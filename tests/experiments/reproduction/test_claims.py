@@ -1,4 +1,4 @@
-"""Claims are decided by the numbers: each planted the paper's way, the other way, and where nobody can tell."""
+"""Claims are decided by the numbers: planted the paper's way, the other way, and where nobody can tell."""
 
 from __future__ import annotations
 
@@ -54,12 +54,16 @@ def swapped(table: dict[str, Any], a: str, b: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["euclidean", "kissme", "bow", "idnet"])
-def test_one_method_that_searches_worse_on_the_better_detector_breaks_the_claim(changed, make, method) -> None:
+def test_one_method_that_searches_worse_on_the_better_detector_breaks_the_claim(
+    changed, make, method
+) -> None:
     table = swapped(make.table2(), f"deep+{method}", f"acf+{method}")
     assert verdicts(changed(table2=table))["detector"] == "does not hold"
 
 
-def test_the_better_detector_is_the_one_with_the_higher_precision_whatever_it_is_called(changed, make) -> None:
+def test_the_better_detector_is_the_one_with_the_higher_precision_whatever_it_is_called(
+    changed, make
+) -> None:
     turned_round = make.detection((-0.2, -0.3, -0.1))
     found = verdicts(changed(detection=turned_round))
     assert found["deep-detects"] == "does not hold"
@@ -221,7 +225,9 @@ ENDS = st.tuples(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.integers
 
 def of(ends: tuple[float, float, float, int]) -> Evidence:
     mean, below, above, n = ends
-    return Evidence(what="", interval=Interval(mean=mean, low=mean - below, high=mean + above, level=0.95), n=n)
+    return Evidence(
+        what="", interval=Interval(mean=mean, low=mean - below, high=mean + above, level=0.95), n=n
+    )
 
 
 @given(st.lists(ENDS, min_size=1, max_size=4))
