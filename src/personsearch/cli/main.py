@@ -35,6 +35,7 @@ from personsearch.cli import (
     index,
     person,
     refine,
+    reproduce,
     search,
     sheet,
     train,
@@ -64,6 +65,7 @@ app.add_typer(gallery.app, name="gallery")
 app.command("forget")(forget.forget)
 app.command("export")(export.export)
 app.command("ablation")(ablation.ablation)
+app.command("reproduce")(reproduce.reproduce)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from personsearch.datasets.dataset import Dataset
+from personsearch.datasets.dataset import Dataset, GallerySize
 from personsearch.errors import UsageError
 from personsearch.experiments.benchmark import Benchmark, Protocol, evaluation_record, run_benchmark
 from personsearch.files import write_json
@@ -70,19 +70,34 @@ class AblationSettings:
         preset: of the training; its stage 1 makes the initial point.
         seeds: of weights, order and draws.
         only: names of variants; empty for all.
-        gallery_size: pictures a query is looked for in.
+        gallery_size: pictures a query is looked for in; None: what the field uses on this data set.
         points: test scores on the way, the last being the finished model's.
         pretrained: ``"imagenet"`` begins at ImageNet's weights, as the paper does.
         workers: processes that prepare pictures; None: as the preset has it. Changes no result.
+        steps: of stages 1 and 2, in the place of the preset's.
     """
 
     preset: str = "medium"
     seeds: tuple[int, ...] = (0, 1)
     only: tuple[str, ...] = ()
-    gallery_size: int = 50
+    gallery_size: GallerySize | None = 50
     points: int = 4
     pretrained: Literal["none", "imagenet"] = "none"
     workers: int | None = None
+    steps: tuple[int, int] | None = None
+
+    def base(self) -> TrainingSettings:
+        """The training that all variants differ from."""
+        base = dataclasses.replace(training_preset(self.preset), pretrained=self.pretrained)
+        if self.workers is not None:
+            base = dataclasses.replace(base, workers=self.workers)
+        if self.steps is None:
+            return base
+        initial, joint = (
+            dataclasses.replace(stage, steps=steps)
+            for stage, steps in zip((base.initial, base.joint), self.steps, strict=True)
+        )
+        return dataclasses.replace(base, initial=initial, joint=joint)
 
 
 def _with_loss(base: TrainingSettings, identity: Identity, **more: Any) -> TrainingSettings:
@@ -173,9 +188,7 @@ def run_ablation(
         UsageError: no such variant, preset or gallery size, or ``out`` holds runs of other settings.
     """
     variants = chosen_variants(settings.only, settings.preset)
-    base = dataclasses.replace(training_preset(settings.preset), pretrained=settings.pretrained)
-    if settings.workers is not None:
-        base = dataclasses.replace(base, workers=settings.workers)
+    base = settings.base()
     scenes = dataset.scenes("train")
     dataset.trials(settings.gallery_size)  # asked now rather than after an hour
     _claim(out, settings, scenes)
@@ -201,13 +214,15 @@ def run_ablation(
 
 def _claim(out: Path, settings: AblationSettings, scenes: Sequence[Scene]) -> None:
     """Refuse a folder whose runs are of other settings or data: they could not be compared."""
-    wanted = {
+    wanted: dict[str, Any] = {
         "preset": settings.preset,
         "pretrained": settings.pretrained,
         "gallery_size": settings.gallery_size,
         "points": settings.points,
         "data": data_summary(scenes),
     }
+    if settings.steps is not None:  # left away otherwise, as folders from before there was a choice have it
+        wanted["steps"] = settings.steps
     path = out / CLAIM
     if path.exists():
         try:

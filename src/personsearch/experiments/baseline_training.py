@@ -148,6 +148,7 @@ def train_baselines(
     device: str = "auto",
     progress: Progress = silent,
     source: dict[str, str] | None = None,
+    settings: BaselineSettings | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> TrainedParts:
     """Train what is not finished yet of ``only``, each part in ``out/KIND``.
@@ -162,6 +163,7 @@ def train_baselines(
         only: which of the six; the order of training is the table's.
         seed: None takes the presets' own.
         source: where the scenes came from, in the caller's words, for the record.
+        settings: in the place of the preset's; ``preset`` is then what ``out`` calls them.
         say: hears a line at the beginning and end of every part.
 
     Raises:
@@ -176,7 +178,7 @@ def train_baselines(
             f"there is no baseline called {unknown[0]!r}" if unknown else "no baseline is asked for",
             hint=f"choose among {', '.join(TRAINED)}",
         )
-    settings = baseline_preset(preset)
+    settings = baseline_preset(preset) if settings is None else settings
     if seed is not None:
         settings = settings.with_seed(seed)
     _check_own(out)

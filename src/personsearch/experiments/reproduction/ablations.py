@@ -1,0 +1,112 @@
+"""Figure 6: the ablation made here, or its raw results from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from personsearch.errors import UsageError
+from personsearch.experiments.ablation import VARIANTS, run_ablation
+from personsearch.experiments.ablation_report import Run, read_runs, summary
+from personsearch.experiments.reproduction.records import interval_record
+from personsearch.experiments.reproduction.trainings import ablation_settings, training_of
+from personsearch.experiments.reproduction.workshop import Workshop
+from personsearch.files import sha256_of
+from personsearch.ranking.bootstrap import paired_interval
+from personsearch.training.folder import data_summary
+from personsearch.types import Array
+
+FIGURE = tuple(variant.name for variant in VARIANTS if variant.figure)
+LAST = 0.5
+"""Share of stage 2, its end, over which losses are compared."""
+
+
+def ablate_settings(shop: Workshop) -> dict[str, Any]:
+    """The runs' settings, or the files they come from."""
+    foreign = shop.foreign_ablation
+    if foreign is not None:
+        return {"results": sha256_of(*sorted(foreign.glob("*.json")))}
+    return {
+        "training": training_of(shop.base()),
+        "seeds": list(shop.asked.seeds),
+        "points": shop.size.points,
+    }
+
+
+def ablate(shop: Workshop) -> dict[str, Any]:
+    """Softmax without and with stage 1, and RSS: losses and test mAP on the way, and what is told of them.
+
+    Raises:
+        UsageError: results that were brought along are of other training data.
+    """
+    folder = shop.foreign_ablation
+    if folder is None:
+        settings = ablation_settings(shop, shop.asked.seeds, FIGURE)
+        files = run_ablation(
+            shop.data, shop.ablation, settings, device=shop.asked.device, progress=shop.progress, say=shop.say
+        )
+        folder = files[0].parent
+    runs = read_runs(folder)
+    here = data_summary(shop.data.scenes("train"))["checksum"]
+    if any(run.raw["data"].get("checksum") != here for run in runs):
+        raise UsageError(
+            f"{folder} holds an ablation of other training data", hint="give results on this data set"
+        )
+    return {
+        "foreign": shop.foreign_ablation is not None,
+        "preset": runs[0].raw["preset"],
+        "summary": summary(runs),
+        "curves": {name: _curves(of) for name, of in _by_name(runs).items()},
+        "initial_loss": initial_loss(runs, shop.seed),
+    }
+
+
+def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.variant.name, []).append(run)
+    return found
+
+
+def _curves(of: Sequence[Run]) -> dict[str, Any]:
+    """Of each seed: identity loss by step of the log, mAP by step looked at."""
+    return {
+        "title": of[0].variant.title,
+        "figure": of[0].variant.figure,
+        "seeds": [run.seed for run in of],
+        "step": of[0].raw["losses"]["step"],
+        "loss": [[round(value, 4) for value in run.raw["losses"]["identity"]] for run in of],
+        "looked": [point["step"] for point in of[0].raw["way"]],
+        "mAP": [[point["mAP"] for point in run.raw["way"]] for run in of],
+    }
+
+
+def initial_loss(runs: Sequence[Run], seed: int) -> dict[str, Any] | None:
+    """Softmax's identity loss at the end of stage 2, without a good initial point minus with one.
+
+    Paired by the lines of the log, of seeds that both have; None where one of the two was not run.
+    """
+    by_name = _by_name(runs)
+    with_point, without = (by_name.get(name, ()) for name in ("softmax", "softmax-unstarted"))
+    pairs = [(a, b) for a in without for b in with_point if a.seed == b.seed]
+    if not pairs:
+        return None
+    a, b = (np.concatenate([_end(pair[i].raw) for pair in pairs]) for i in (0, 1))
+    first = float(np.mean([pair[0].raw["losses"]["identity"][0] for pair in pairs]))
+    difference = paired_interval(a, b, np.random.default_rng(seed))
+    return {
+        **interval_record(difference),
+        "n": len(a),
+        "without": round(float(a.mean()), 4),
+        "with": round(float(b.mean()), 4),
+        "first": round(first, 4),
+        "seeds": len(pairs),
+    }
+
+
+def _end(raw: Mapping[str, Any]) -> Array:
+    values = np.asarray(raw["losses"]["identity"], np.float64)
+    last: Array = values[-max(1, round(LAST * len(values))) :]
+    return last

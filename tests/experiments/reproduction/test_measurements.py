@@ -1,0 +1,187 @@
+"""What the measuring stages compute themselves: intervals of precision, ratios of times, examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from personsearch.evaluation.detection import JudgedDetections
+from personsearch.evaluation.metrics import average_precision
+from personsearch.experiments.reproduction import measurements
+from personsearch.experiments.reproduction.costs import ratio
+from personsearch.experiments.reproduction.measurements import ap_difference
+from personsearch.experiments.reproduction.paper import CLAIMS, OURS, TABLE1, TABLE2, TABLE3
+from personsearch.experiments.reproduction.samples import samples, search, spread
+from personsearch.experiments.reproduction.sizes import SIZES, search_size
+from personsearch.types import Array
+
+
+def judged(scores: list[float], right: list[bool], truths: int) -> JudgedDetections:
+    return JudgedDetections(scores=np.array(scores, np.float32), right=np.array(right, bool), truths=truths)
+
+
+def slow_ap(pictures: list[JudgedDetections]) -> float:
+    """Copies of the pictures drawn, side by side, ranked as one list."""
+    scores = np.concatenate([one.scores for one in pictures])
+    right = np.concatenate([one.right for one in pictures])
+    truths = sum(one.truths for one in pictures)
+    if not truths or not right.any():
+        return 0.0
+    return float(average_precision(scores, right, "step") * right.sum() / truths)
+
+
+PICTURE = st.lists(st.tuples(st.integers(0, 1000), st.booleans()), max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PICTURE, min_size=1, max_size=6), st.integers(0, 2**31))
+def test_drawn_pictures_are_counted_as_if_they_were_there_so_often(pictures, seed: int) -> None:
+    # Every score once, so that there is no order among equals to argue about.
+    rng = np.random.default_rng(seed)
+    total = sum(len(one) for one in pictures)
+    distinct = iter(rng.permutation(total) / max(1, total))
+    all_of = [judged([float(next(distinct)) for _ in one], [r for _, r in one], 4) for one in pictures]
+    columns = measurements._columns(all_of)
+    whole = np.arange(len(all_of))
+    assert measurements._drawn_ap(columns, whole) == pytest.approx(slow_ap(all_of), abs=1e-6)
+    # A picture that is drawn twice: two copies stand at one score, and count together.
+    once = [i for i in range(len(all_of)) if rng.random() < 0.5] or [0]
+    assert measurements._drawn_ap(columns, np.array(once)) == pytest.approx(
+        slow_ap([all_of[i] for i in once]), abs=1e-6
+    )
+
+
+def test_a_picture_drawn_twice_by_hand() -> None:
+    """Right at 0.9 in the first picture, wrong at 0.8 in the second, drawn 1, 1, 2: two of two, recall 1."""
+    pictures = [judged([0.9], [True], 1), judged([0.8], [False], 1)]
+    columns = measurements._columns(pictures)
+    assert measurements._drawn_ap(columns, np.array([0, 0, 1])) == pytest.approx(2 / 3)
+    assert measurements._drawn_ap(columns, np.array([1, 1])) == 0.0
+
+
+def test_the_better_detector_is_told_by_its_interval_over_pictures() -> None:
+    good = [judged([0.9, 0.2], [True, False], 1) for _ in range(20)]
+    bad = [judged([0.9, 0.2], [False, True], 1) for _ in range(20)]
+    found = ap_difference(good, bad, 0)
+    assert found["mean"] == pytest.approx(0.5)
+    assert (found["n"], found["low"] > 0) == (20, True)
+    back = ap_difference(bad, good, 0)
+    assert back["mean"] == -found["mean"]
+    same = ap_difference(good, good, 0)
+    assert (same["mean"], same["low"], same["high"]) == (0, 0, 0)
+
+
+def test_times_side_by_side_by_hand() -> None:
+    found = ratio(np.array([40.0, 80.0]), np.array([1.0, 2.0]), 0)
+    assert (found["ratio"], found["low"], found["high"], found["n"]) == (40.0, 40.0, 40.0, 2)
+    uneven = ratio(np.array([10.0, 90.0]), np.array([1.0, 1.0]), 0)
+    assert (uneven["ratio"], uneven["low"], uneven["high"]) == (50.0, 10.0, 90.0)
+
+
+def test_examples_are_spread_from_the_first_to_the_last() -> None:
+    assert spread(np.arange(100), 3) == [0, 50, 99]
+    assert spread(np.array([7, 9]), 5) == [7, 9]
+    assert spread(np.zeros(0, int), 5) == []
+
+
+def test_the_papers_numbers_fit_each_other() -> None:
+    assert TABLE3["whole"]["ours"] == OURS
+    assert TABLE3["whole"]["deep+kissme"] == TABLE2["deep", "kissme"]
+    assert TABLE3["whole"]["acf+bow"] == TABLE2["acf", "bow"]
+    # Its claims are of its own numbers: the order of methods and of detectors, 3 points, who is hurt by what.
+    for detector in ("acf", "deep", "gt"):
+        row = [TABLE2[detector, method] for method in ("euclidean", "kissme", "bow", "idnet")]
+        assert row == sorted(row)
+    for method in ("euclidean", "kissme", "bow", "idnet"):
+        column = [TABLE2[detector, method] for detector in ("acf", "deep", "gt")]
+        assert column == sorted(column)
+    assert OURS[0] - TABLE2["deep", "idnet"][0] == pytest.approx(3.1)
+    for method, whole in TABLE3["whole"].items():
+        assert TABLE3["occlusion"][method] < whole
+        assert (TABLE3["low-resolution"][method] > whole) == (method != "ours") or method == "deep+kissme"
+    assert len(TABLE1) == 7
+    assert len({said.key for said in CLAIMS}) == len(CLAIMS) == 18
+
+
+def test_a_size_is_the_nearest_that_the_data_hold() -> None:
+    assert search_size((50, 100, 500)) == 100
+    assert search_size((50, 200)) == 50
+    assert search_size((2000,)) == 2000
+    assert search_size(()) is None
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_every_preset_resolves_to_settings_without_contradiction(name: str) -> None:
+    size = SIZES[name]
+    base = size.base(3, size.pretrained)
+    assert base.contradiction() == ""
+    assert base.seed == 3
+    if size.steps is not None:
+        assert (base.initial.steps, base.joint.steps) == size.steps
+
+
+def test_searches_that_are_shown(trials_of) -> None:
+    trials = trials_of()
+    found = search(trials, 0)
+    assert found["query"]["picture"] == "a.jpg"
+    assert [hit["picture"] for hit in found["hits"]] == ["b.jpg"]
+    assert found["hits"][0]["box_xyxy"] == [5.0, 6.0, 15.0, 46.0]
+    assert [one["picture"] for one in found["distractors"]] == ["c.jpg", "d.jpg"]
+    assert (found["right"], found["gallery"]) == (1, 3)
+
+
+def test_queries_of_each_kind(shop_of) -> None:
+    found = samples(shop_of())
+    assert found["queries"]["occlusion"] is None
+    assert found["queries"]["low-resolution"]["n"] == 1
+    # The small one is not among those of high resolution, and of the others the taller half is.
+    tall = [one["box_xyxy"] for one in found["queries"]["high resolution"]["queries"]]
+    assert tall == [[0.0, 0.0, 40.0, 120.0]]
+    assert len(found["searches"]) == 3
+
+
+@pytest.fixture
+def trials_of():
+    """Three searches of a gallery of three; whom they look for is in one picture of it."""
+    from personsearch.datasets.searches import list_searches
+    from personsearch.types import Query, Scene, Trials
+
+    def made() -> Trials:
+        boxes: dict[str, Array] = {
+            "a.jpg": np.array([[0, 0, 20, 60], [0, 0, 40, 120], [50, 0, 60, 30]], float),
+            "b.jpg": np.array([[5, 6, 15, 46]], float),
+            "c.jpg": np.zeros((0, 4)),
+            "d.jpg": np.array([[1, 1, 9, 30], [20, 1, 30, 30]], float),
+        }
+        people = {"a.jpg": [0, 1, 2], "b.jpg": [0], "c.jpg": [], "d.jpg": [1, 2]}
+        scenes = [Scene(name, boxes=boxes[name], people=people[name]) for name in boxes]
+        queries = [Query("a.jpg", boxes["a.jpg"][i], i) for i in range(3)]
+        return list_searches("made", scenes, queries, [np.array([1, 2, 3])] * 3)
+
+    return made
+
+
+@pytest.fixture
+def shop_of(trials_of):
+    from types import SimpleNamespace
+
+    from personsearch.errors import UsageError
+    from personsearch.protocols import take_queries
+
+    def made():
+        trials = trials_of()
+
+        class Data:
+            def trials(self, size):
+                return trials
+
+            def subset_trials(self, subset):
+                if subset == "occlusion":
+                    raise UsageError("no such subset", hint="none")
+                return take_queries(trials, [2])
+
+        return SimpleNamespace(data=Data(), gallery_size=3)
+
+    return made
