@@ -113,6 +113,10 @@ class Fragments:
         if pictures:
             self._gallery._people_table.delete("picture", sorted(pictures))
 
+    def clear(self) -> None:
+        """Remove files of workers that died; only when no worker is at work any more."""
+        self._gallery._people_table.clear()
+
 
 def index_people(gallery: Gallery, workers: int) -> list[str]:
     """Index the table with lance-ray, on the cluster this process is connected to; which columns.

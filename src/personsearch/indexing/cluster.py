@@ -87,7 +87,7 @@ def index_on_cluster(
             pass
         gallery.flush()
         gallery.maintain()
-        gallery._people_table.clear()
+        Fragments(gallery).clear()
         if cluster.index_from is not None and gallery.people >= cluster.index_from:
             index_people(gallery, hands.workers)
     return run.report(time.monotonic() - started)
