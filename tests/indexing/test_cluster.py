@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from personsearch.errors import PersonSearchError
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.verify import verify
 from personsearch.indexing.cluster import index_on_cluster
-from personsearch.indexing.cluster_hands import ClusterOptions
+from personsearch.indexing.cluster_hands import ClusterOptions, connected
 from personsearch.indexing.local import index_sources
 from personsearch.indexing.options import IndexOptions
 from personsearch.media.sampling import every
@@ -58,6 +58,22 @@ def opener(pids: Path, killer: str = "", deaths: int = 0) -> Callable:
         return searcher
 
     return open_it
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One Ray for all of these but the one that is killed: starting it takes half a minute on a slow machine.
+
+    Ray gives up by itself after that half minute, so a machine that is busy with other tests gets more tries.
+    """
+    for attempt in range(4):
+        try:
+            with connected(ClusterOptions(workers=2)):
+                yield
+            return
+        except PersonSearchError:
+            if attempt == 3:
+                raise
 
 
 @pytest.fixture
