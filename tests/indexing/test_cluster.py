@@ -188,8 +188,7 @@ def test_a_picture_that_kills_every_process(album: Path, tmp_path: Path, new_sea
     assert len(mended.failures) == 2
     # Indexed, it is searched as before, and whoever is forgotten leaves the index as well.
     with Gallery.open(gallery, writable=True) as opened:
-        indices = {tuple(index.columns) for index in opened._people_table._table.list_indices()}
-        assert indices == {("detection",), ("picture",), ("vector",)}
+        assert opened._people_table.indexed() == {"detection", "picture", "vector"}
         before = searched(gallery)
         (stored,) = opened.stored([1])
         people = opened._newest().people

@@ -78,9 +78,8 @@ def connected(cluster: ClusterOptions) -> Iterator[None]:
     except Exception as error:  # Ray raises bare ones, too, on a machine that is too slow to start it
         module.shutdown()
         said = " ".join(str(error).split())[:200]
-        raise PersonSearchError(
-            f"no Ray cluster: {said}", hint="start one with `ray start --head` and give its address, or look into /tmp/ray/session_latest/logs"
-        ) from error
+        hint = "give the address of one that runs, or look into /tmp/ray/session_latest/logs"
+        raise PersonSearchError(f"no Ray cluster: {said}", hint=hint) from error
     try:
         yield
     finally:
