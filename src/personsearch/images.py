@@ -41,7 +41,7 @@ MAX_PIXELS = 100_000_000
 """Largest picture read by default, in pixels: 300 MB decoded."""
 
 MAX_SCANS = 200
-"""Of a progressive JPEG, which has some ten; each is a pass over the whole picture, at a few bytes of file."""
+"""Of a progressive JPEG, which has some ten; each is a pass over the picture, for a few bytes of file."""
 
 READABLE = "JPEG, PNG, WebP or BMP"
 

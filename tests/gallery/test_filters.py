@@ -199,6 +199,9 @@ def test_globs_are_remembered_but_not_for_ever(town: Gallery, monkeypatch: pytes
     monkeypatch.setattr("personsearch.gallery.searching.NAMED", 3)
     for number in range(10):
         town.search(
-            np.zeros(town.dim), fingerprint=town.fingerprint, query=SOMEBODY, where=Filter(paths=(f"{number}*",))
+            np.zeros(town.dim),
+            fingerprint=town.fingerprint,
+            query=SOMEBODY,
+            where=Filter(paths=(f"{number}*",)),
         )
         assert 1 <= len(town._newest().named) <= 3

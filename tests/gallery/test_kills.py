@@ -1,4 +1,4 @@
-"""kill -9 during adding, forgetting, folding and opening: nothing acknowledged is lost, half there, twice, or back.
+"""kill -9 while adding, forgetting, folding, opening: nothing is lost, half there, twice, or back.
 
 The moment is drawn evenly over the work of a process that does nothing else, so it lies inside of a commit, a
 rewriting or a folding most of the time; the long form holds what was hit against that. Each kill is followed by

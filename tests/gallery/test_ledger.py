@@ -82,7 +82,9 @@ def test_asked_by_one_thread_while_another_writes() -> None:
         """A dictionary in which the other thread comes to its turn at every look."""
 
         def __getitem__(self, place: Place) -> Entry:
-            dict.__setitem__(self, new := Place(0, f"{len(self)}.jpg"), Entry(source=0, path=new.path, **done))
+            dict.__setitem__(
+                self, new := Place(0, f"{len(self)}.jpg"), Entry(source=0, path=new.path, **done)
+            )
             ledger._places[1].add(new)
             return dict.__getitem__(self, place)
 

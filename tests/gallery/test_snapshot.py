@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,9 @@ from personsearch.errors import PersonSearchError
 from personsearch.gallery import people as rows
 from personsearch.gallery import tables
 from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.ledger import SCHEMA, Entry
 from personsearch.gallery.people import People
+from personsearch.gallery.snapshot import LedgerReader, read_ledger
 from personsearch.gallery.tables import Table
 from personsearch.types import Detections, Query
 
@@ -113,24 +116,64 @@ def test_nothing_is_asked_of_the_tables_while_nobody_writes(
     new_gallery: Callable, state: Callable, seen: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder's time of change says that nothing happened, but only once it is old enough to tell."""
-    asked = []
+    asked, later = [], [0]
     real = Table.newest
     monkeypatch.setattr(Table, "newest", lambda self: asked.append(1) or real(self))
-    monkeypatch.setattr(tables, "_SETTLED", 300_000_000)
+    clock = SimpleNamespace(time_ns=lambda: time.time_ns() + later[0])
     with new_gallery() as writer, Gallery.open(writer.path) as reader:
-        for number in range(3):
+        monkeypatch.setattr(tables, "time", clock)
+
+        def questions(gallery: Gallery, people: int) -> int:
+            asked.clear()
+            assert len(gallery._newest().people) == people
+            return len(asked)
+
+        for number in range(1, 4):
             writer.add_picture(state(writer, f"{number}.jpg"), seen([number, 0, 0]))
             writer.flush()
-            for _ in range(2):  # just written: the time of change may hide another commit
-                before = len(asked)
-                assert len(reader._newest().people) == number + 1
-                assert len(asked) > before
-            time.sleep(0.35)
-            reader._newest()
-            before = len(asked)
-            assert len(reader._newest().people) == len(writer._newest().people) == number + 1
-            assert len(asked) <= before + 2  # the writer's, which looks for the first time
-        monkeypatch.setattr(time, "time_ns", lambda: 0)  # another machine's clock
-        before = len(asked)
-        reader._newest()
-        assert len(asked) == before + 2
+            later[0] = -3_600_000_000_000  # just written: the time of change may hide another commit
+            assert questions(reader, number) > 0
+            assert questions(reader, number) > 0
+            later[0] = 3_600_000_000_000  # an hour ago
+            assert questions(reader, number) > 0
+            assert questions(reader, number) == 0
+            questions(writer, number)
+            assert questions(writer, number) == 0
+
+
+def test_a_ledger_that_only_grew_is_read_where_it_grew(
+    new_gallery: Callable, state: Callable, seen: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+    real = Entry.__init__
+
+    def counted(self: Entry, **known: object) -> None:
+        parsed.append(known["path"])
+        real(self, **known)
+
+    with new_gallery() as writer:
+        reader = LedgerReader(Table(writer.path, "ledger", SCHEMA))
+        assert list(reader.newest()) == []
+        for number in range(5):
+            writer.add_picture(state(writer, f"{number}.jpg"), seen([number, 0, 0]))
+        writer.flush()
+        first = reader.newest()
+        assert reader.newest() is first
+        writer.add_picture(state(writer, "5.jpg"), seen([5, 0, 0]))
+        writer.add_place(state(writer, "copy.jpg", "sha of 0.jpg"), 1)
+        writer.flush()
+        monkeypatch.setattr(Entry, "__init__", counted)
+        second = reader.newest()
+        assert sorted(parsed) == ["5.jpg", "copy.jpg"]  # and not the five that were there
+        monkeypatch.undo()
+        assert (len(list(first)), len(list(second))) == (5, 7)  # the first is as it was
+        assert [entry.path for entry in second.entries_of(1)] == ["0.jpg", "copy.jpg"]
+        assert [entry.path for entry in first.entries_of(1)] == ["0.jpg"]
+        writer.mark_missing(state(writer, "3.jpg").place)  # not at the end: everything is read
+        writer.flush()
+        third = reader.newest()
+        anew = read_ledger(Table(writer.path, "ledger", SCHEMA))
+        assert sorted(map(str, third)) == sorted(map(str, anew))
+        assert (third.live(), third.newest_picture) == (anew.live(), anew.newest_picture)
+        reader.release()
+        assert sorted(map(str, reader.newest())) == sorted(map(str, anew))

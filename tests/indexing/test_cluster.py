@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from personsearch.errors import PersonSearchError
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.verify import verify
 from personsearch.indexing.cluster import index_on_cluster
-from personsearch.indexing.cluster_hands import ClusterOptions
+from personsearch.indexing.cluster_hands import ClusterOptions, connected
 from personsearch.indexing.local import index_sources
 from personsearch.indexing.options import IndexOptions
 from personsearch.media.sampling import every
@@ -60,6 +60,22 @@ def opener(pids: Path, killer: str = "", deaths: int = 0) -> Callable:
     return open_it
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One Ray for all of these but the one that is killed: starting it takes half a minute on a slow machine.
+
+    Ray gives up by itself after that half minute, so a machine that is busy with other tests gets more tries.
+    """
+    for attempt in range(4):
+        try:
+            with connected(ClusterOptions(workers=2)):
+                yield
+            return
+        except PersonSearchError:
+            if attempt == 3:
+                raise
+
+
 @pytest.fixture
 def album(tmp_path: Path, draw: Callable, film: Callable) -> Path:
     """Pictures of up to four people, copies, one saved anew, a film, and files that are no use."""
@@ -93,6 +109,19 @@ def everybody(path: Path) -> list[tuple]:
 def states(path: Path) -> dict[str, tuple]:
     with Gallery.open(path) as gallery:
         return {entry.path: (entry.state, entry.people, entry.sha256) for entry in gallery.entries()}
+
+
+def named(table: Path) -> set[str]:
+    """Data files that some version of a table names."""
+    import lance
+
+    dataset = lance.dataset(str(table))
+    return {
+        file.path
+        for version in dataset.versions()
+        for fragment in dataset.checkout_version(version["version"]).get_fragments()
+        for file in fragment.data_files()
+    }
 
 
 def searched(path: Path) -> list[tuple[str, float]]:
@@ -129,10 +158,9 @@ def test_a_process_is_killed_in_the_middle(album: Path, tmp_path: Path, new_sear
     assert states(gallery) == states(alone)
     assert everybody(gallery) == everybody(alone)
     assert searched(gallery) == searched(alone)
-    data = gallery / "people.lance" / "data"  # what the dead one wrote is gone, too
     with Gallery.open(gallery, writable=True) as opened:
         assert len(opened._people_table) == len(everybody(gallery))
-    assert sum(1 for _ in data.iterdir()) <= 4
+    assert {p.name for p in (gallery / "people.lance" / "data").iterdir()} == named(gallery / "people.lance")
     again = index_on_cluster([album], gallery, new_searcher(), opener(pids), options, two)
     assert (again.unchanged, again.added, len(again.failures)) == (PICTURES + 2, 0, 2)
 
@@ -160,8 +188,7 @@ def test_a_picture_that_kills_every_process(album: Path, tmp_path: Path, new_sea
     assert len(mended.failures) == 2
     # Indexed, it is searched as before, and whoever is forgotten leaves the index as well.
     with Gallery.open(gallery, writable=True) as opened:
-        indices = {tuple(index.columns) for index in opened._people_table._table.list_indices()}
-        assert indices == {("detection",), ("picture",), ("vector",)}
+        assert opened._people_table.indexed() == {"detection", "picture", "vector"}
         before = searched(gallery)
         (stored,) = opened.stored([1])
         people = opened._newest().people

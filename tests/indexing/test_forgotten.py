@@ -139,7 +139,9 @@ class Regions:
 
 
 @pytest.mark.parametrize("seen_first", [True, False])
-def test_a_smaller_copy_saved_anew_does_not_bring_the_forgotten_back(seen_first: bool, tmp_path: Path) -> None:
+def test_a_smaller_copy_saved_anew_does_not_bring_the_forgotten_back(
+    seen_first: bool, tmp_path: Path
+) -> None:
     """The copy takes the picture's place when that is gone, whether it came before or after the forgetting."""
     folder, gallery = tmp_path / "album", tmp_path / "gallery"
     folder.mkdir()

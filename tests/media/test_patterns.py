@@ -14,7 +14,17 @@ from personsearch.media.patterns import is_pattern, matching
 from personsearch.media.sources import find_sources
 
 part = st.sampled_from(["a", "b", "*", "a*", "?", "[ab]", "**", "*.jpg", "b.jpg", "..", ".*", "c?"])
-TREE = ("a/a/b.jpg", "a/b.jpg", "a/c1/b.jpg", "b.jpg", "b/a/a.jpg", "b/.h/b.jpg", ".x/b.jpg", "a/.y.jpg", "a b/[c].jpg")
+TREE = (
+    "a/a/b.jpg",
+    "a/b.jpg",
+    "a/c1/b.jpg",
+    "b.jpg",
+    "b/a/a.jpg",
+    "b/.h/b.jpg",
+    ".x/b.jpg",
+    "a/.y.jpg",
+    "a b/[c].jpg",
+)
 
 
 def never(error: OSError) -> None:
@@ -36,10 +46,13 @@ def test_names_what_glob_names(parts: list[str], absolute: bool) -> None:
             text = f"{root}/{pattern}" if absolute else pattern
             mine = [os.path.realpath(path) for path in matching(text, complain=never)]
             theirs = [os.path.realpath(path) for path in glob.iglob(text, recursive=True)]
-            if ".*" in parts:  # glob knows no hidden folder behind a star, whatever follows it
-                assert set(theirs) <= {*mine, os.path.realpath(root), os.path.realpath(root.parent)}
+            mine, theirs = ({p for p in found if Path(p).is_file()} for found in (mine, theirs))
+            if "b.jpg" in parts[:-1]:  # glob takes the file itself for what is below it
+                assert mine <= theirs
+            elif ".*" in parts:  # glob enters no hidden folder by a wildcard and then by another
+                assert mine >= theirs
             else:
-                assert {p for p in mine if os.path.isfile(p)} == {p for p in theirs if os.path.isfile(p)}
+                assert mine == theirs
         finally:
             os.chdir(before)
 
@@ -71,7 +84,9 @@ def test_links_in_a_circle_are_not_entered(tmp_path: Path) -> None:
     assert [p.name for p in matching(f"{inside}/**/*.jpg", complain=never)] == ["a.jpg"]
     followed = list(matching(f"{inside}/**/*.jpg", follow_links=True, complain=never))
     assert sorted(p.name for p in followed) == ["a.jpg", "secret.jpg"]
-    assert [p.name for p in matching(f"{inside}/three/*.jpg", complain=never)] == ["secret.jpg"]  # named itself
+    assert [p.name for p in matching(f"{inside}/three/*.jpg", complain=never)] == [
+        "secret.jpg"
+    ]  # named itself
     assert [p.name for p in find_sources([f"{inside}/**/*.jpg"]).files] == ["a.jpg"]
 
 
@@ -100,7 +115,13 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
 
 def test_nested_deeper_than_python_may_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    deep = Path(*["d"] * 1200)
-    deep.mkdir(parents=True)
-    (deep / "a.jpg").write_bytes(b"x")
-    assert [p.name for p in matching("**/*.jpg", complain=never)] == ["a.jpg"]
+    for _ in range(1200):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("a.jpg").write_bytes(b"x")
+    found = [p.name for p in matching(f"{tmp_path}/**/*.jpg", complain=never)]
+    Path("a.jpg").unlink()
+    for _ in range(1200):
+        os.chdir("..")
+        Path("d").rmdir()
+    assert found == ["a.jpg"]

@@ -113,9 +113,15 @@ class Fragments:
         if pictures:
             self._gallery._people_table.delete("picture", sorted(pictures))
 
+    def clear(self) -> None:
+        """Remove files of workers that died; only when no worker is at work any more."""
+        self._gallery._people_table.clear()
+
 
 def index_people(gallery: Gallery, workers: int) -> list[str]:
     """Index the table with lance-ray, on the cluster this process is connected to; which columns.
+
+    Once: an index that is there takes in what is new whenever the gallery is maintained.
 
     ``detection`` and ``picture`` (B-trees) make looking up, forgetting and verifying single pictures
     quick; ``vector`` (IVF, scalar quantisation) is for whoever searches the table with LanceDB itself,
@@ -126,6 +132,8 @@ def index_people(gallery: Gallery, workers: int) -> list[str]:
         workers: of the cluster that take part.
     """
     lance_ray: Any = importlib.import_module("lance_ray")
+    if gallery._people_table.indexed():
+        return []
     table = str(gallery._people_table.files.resolve())
     for column in ("detection", "picture"):
         lance_ray.create_scalar_index(table, column=column, index_type="BTREE", num_workers=workers)

@@ -145,11 +145,18 @@ class Ledger:
     @staticmethod
     def from_batches(batches: Iterable[pa.RecordBatch]) -> Ledger:
         """The ledger that rows of the table make."""
-        return Ledger(
-            Entry(**dict(zip(batch.schema.names, row, strict=True)))
-            for batch in batches
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        )
+        return Ledger().followed_by(batches)
+
+    def followed_by(self, batches: Iterable[pa.RecordBatch]) -> Ledger:
+        """A ledger of these entries and then those that rows of the table make; this one stays as it is."""
+        other = Ledger()
+        other._entries = dict(self._entries)
+        other._places = {picture: set(places) for picture, places in self._places.items()}
+        other._by_content, other._newest_picture = dict(self._by_content), self._newest_picture
+        for batch in batches:
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                other.put(Entry(**dict(zip(batch.schema.names, row, strict=True))))
+        return other
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())

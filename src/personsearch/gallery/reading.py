@@ -18,7 +18,7 @@ from personsearch.gallery.ledger import Entry, Ledger, Place
 from personsearch.gallery.named import Example
 from personsearch.gallery.people import Per
 from personsearch.gallery.searching import Asked, Searched, checked
-from personsearch.gallery.snapshot import Snapshot, State, read_ledger
+from personsearch.gallery.snapshot import LedgerReader, Snapshot, State
 from personsearch.gallery.stored import Stored, stored
 from personsearch.gallery.tables import Table
 from personsearch.ranking.similarity import similarities
@@ -34,8 +34,9 @@ class ReadableGallery:
         self.calibration = read_calibration(path, self._about.generation)
         self._people_table = Table(path, self._about.people_table, rows.schema(self._about.dim))
         self._ledger_table = Table(path, self._about.ledger_table, records.SCHEMA)
-        self._ledger = read_ledger(self._ledger_table)
-        self._snapshot = Snapshot(path, self._people_table, self._ledger_table, self._about.dim)
+        reader = LedgerReader(self._ledger_table)
+        self._ledger = reader.newest()
+        self._snapshot = Snapshot(path, self._people_table, reader, self._about.dim)
         self._described = _state_of(path / DESCRIPTION)
 
     @property

@@ -224,6 +224,11 @@ class Table:
             self._table.restore()
         self._sync()
 
+    def indexed(self) -> set[str]:
+        """The columns that have an index."""
+        with self._one_line_errors():
+            return {name for index in self._table.list_indices() for name in index.columns}
+
     def sync(self) -> None:
         """Put on the disk what another library wrote into the table."""
         self._sync()

@@ -28,6 +28,7 @@ import numpy as np
 from personsearch.gallery.fragments import Fragments, index_people, pylance
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
+from personsearch.gallery.near import entry_of
 from personsearch.indexing.book import Book, done, failure
 from personsearch.indexing.cluster_hands import ClusterOptions, Hands, connected, ray
 from personsearch.indexing.cluster_worker import DEATHS, short, unpacked
@@ -87,7 +88,7 @@ def index_on_cluster(
             pass
         gallery.flush()
         gallery.maintain()
-        gallery._people_table.clear()
+        Fragments(gallery).clear()
         if cluster.index_from is not None and gallery.people >= cluster.index_from:
             index_people(gallery, hands.workers)
     return run.report(time.monotonic() - started)
@@ -193,7 +194,7 @@ class _ClusterRun(Book):
 
     def _store(self, found: Prepared, said: dict[str, Any], written: Fragments) -> None:
         """Enter the people of a content that is new."""
-        if not found.video and (self._copy(found) or self._is_near(found)):
+        if self._is_stored(found) or (not found.video and self._is_near(found)):
             self._unwanted.append(said["picture"])
             return
         damage = said.get("damage")
@@ -208,6 +209,15 @@ class _ClusterRun(Book):
         if self._near is not None and found.hashed is not None and found.seen is not None:
             self._near.add(said["picture"], found.hashed, found.seen)
         self._counts.update({done(found): 1, "people": said["people"]})
+
+    def _is_stored(self, found: Prepared) -> bool:
+        """Record a content that came from another file meanwhile; of a video, if it was looked at alike."""
+        known = self._gallery.picture_of(found.now.sha256)
+        if known is not None and found.video:
+            entry = entry_of(self._gallery, known)
+            if entry.sampling != str(self._options.sampling) or entry.error is not None:
+                return False
+        return self._copy(found)
 
     def _contents(self) -> Array:
         """(n,) sorted uint64 of the contents that need not be looked at again."""

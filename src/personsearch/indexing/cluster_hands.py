@@ -75,11 +75,11 @@ def connected(cluster: ClusterOptions) -> Iterator[None]:
             module.init(address="local", num_cpus=cpus, include_dashboard=False, **_QUIET)
         else:
             module.init(address=cluster.address, **_QUIET)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises bare ones, too, on a machine that is too slow to start it
+        module.shutdown()
         said = " ".join(str(error).split())[:200]
-        raise PersonSearchError(
-            f"no Ray cluster: {said}", hint="start one with `ray start --head`, or leave the address out"
-        ) from error
+        hint = "give the address of one that runs, or look into /tmp/ray/session_latest/logs"
+        raise PersonSearchError(f"no Ray cluster: {said}", hint=hint) from error
     try:
         yield
     finally:

@@ -150,7 +150,8 @@ class Run(Book):
             )
             if self._near is not None and found.hashed is not None and found.seen is not None:
                 self._near.add(number, found.hashed, found.seen)
-            self._counts.update({done(found): 1, "people": len(seen)})
+            stored = entry_of(self._gallery, number).people  # without whoever was forgotten
+            self._counts.update({done(found): 1, "people": stored})
 
     def _take_video(self, found: Prepared) -> Iterator[None]:
         """Store the people of a video, frame by frame."""

@@ -41,6 +41,13 @@ def matching(
         parts.append("*")
     todo = [(base, 0)]
     seen: set[object] = set()
+    told: set[str] = set()
+
+    def once(error: OSError) -> None:
+        if str(error.filename) not in told:
+            told.add(str(error.filename))
+            complain(error)
+
     while todo:
         folder, at = todo.pop()
         if at == len(parts):
@@ -53,15 +60,15 @@ def matching(
         part = parts[at]
         if part == "**":
             todo.append((folder, at + 1))
-            todo += [(folder / name, at) for name in _folders(folder, "*", follow_links, complain)]
+            todo += [(folder / name, at) for name in _folders(folder, "*", follow_links, once)]
         elif not is_pattern(part):
             path = folder / part
             if os.path.lexists(path) if at + 1 == len(parts) else path.is_dir():
                 todo.append((path, at + 1))
         elif at + 1 < len(parts):
-            todo += [(folder / name, at + 1) for name in _folders(folder, part, follow_links, complain)]
+            todo += [(folder / name, at + 1) for name in _folders(folder, part, follow_links, once)]
         else:
-            for item in _listed(folder, part, complain):
+            for item in _listed(folder, part, once):
                 yield folder / item.name
 
 
