@@ -29,7 +29,7 @@ from personsearch.ranking.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
-from personsearch.ranking.presence import EXPECTED, JudgedSearch, fit_searches, hit_probabilities
+from personsearch.ranking.presence import JudgedSearch, fit_searches, hit_probabilities
 from personsearch.ranking.similarity import similarities
 from personsearch.types import Array
 
@@ -263,15 +263,7 @@ def _corrected(base: Calibration | None, searches: Sequence[JudgedSearch]) -> Ca
     # Judged hits are the best of many already: what they say holds as it is, for such a gallery.
     people = max((s.people for s in searches), default=1)
     plain = float(np.log(curve.prior / (1 - curve.prior)) + np.log(people))
-    fit = SearchFit(
-        slope=1.0,
-        intercept=plain,
-        present_slope=1.0,
-        present_intercept=float(np.log(EXPECTED)),
-        absent_below=None,
-        searches=0,
-    )
-    return replace(curve, searches=fit)
+    return replace(curve, searches=SearchFit(slope=1.0, intercept=plain))
 
 
 def write_own(gallery: ReadableGallery, calibration: Calibration) -> Path:
