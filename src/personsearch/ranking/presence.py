@@ -89,7 +89,7 @@ def hit_evidence(calibration: Calibration, similarities: Array, people: int) -> 
     """float64 evidence of each hit: log of its likelihood ratio over the number of people ranked.
 
     >>> curve = Calibration(method="platt", pairs=9, prior=0.5, slope=2.0, intercept=0.0)
-    >>> hit_evidence(curve, np.array([0.0, 1.0]), 1).tolist()  # odds e^(2s) where the odds were even
+    >>> hit_evidence(curve, np.array([0.0, 1.0]), 1).round(6).tolist()  # odds e^(2s) where the odds were even
     [0.0, 2.0]
     """
     given = np.clip(calibration.probability(similarities), 1e-12, 1 - 1e-12)
