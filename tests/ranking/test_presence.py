@@ -92,9 +92,14 @@ def world(
         if present:
             right[:3], alike[:3] = True, rng.normal(0.55, 0.12, 3)
         order = np.argsort(-alike)[:10]
-        found.append(
-            JudgedSearch(similarities=alike[order], right=right[order], people=people, present=present)
+        judged = JudgedSearch(
+            similarities=alike[order],
+            right=right[order],
+            people=people,
+            present=present,
+            best=float(alike[:3].max()) if present else None,
         )
+        found.append(judged)
     return found
 
 
@@ -141,7 +146,7 @@ def test_the_share_of_false_absences_is_bounded_at_every_size(people) -> None:
     rng = np.random.default_rng(6)
     shares = []
     for _ in range(40):
-        best = [s.most_similar for s in world(rng, 40, there=1.0)]
+        best = [s.best for s in world(rng, 40, there=1.0)]
         bar = absent_below(best, 0.1)
         assert bar is not None
         shares.append(np.mean([s.similarities[0] < bar for s in world(rng, 40, people, there=1.0)]))
@@ -159,15 +164,16 @@ def test_absence_by_counting(best, share) -> None:
         assert sum(value < found for value in best) < most <= sum(value <= found for value in best)
 
 
-def test_people_who_were_not_detected_count() -> None:
-    assert absent_below([-np.inf, 0.2, 0.3], share=0.5) == 0.2
-    assert absent_below([-np.inf, -np.inf, 0.3], share=0.5) is None
-    behind = JudgedSearch(
-        similarities=np.array([0.6]), right=np.array([False]), people=9, present=True, best=0.1
-    )
-    assert behind.most_similar == 0.1
-    assert replace(behind, best=None).most_similar == -np.inf
-    assert replace(behind, best=None, right=np.array([True])).most_similar == 0.6
+def test_absence_stays_unless_best_views_are_known() -> None:
+    assert absent_below([-np.inf, 0.2, 0.3], share=0.4) == 0.2  # nobody detected the first
+    searches = world(np.random.default_rng(2), 80)
+    unknown = [replace(s, best=None) for s in searches]
+    old = replace(CURVE, searches=FIT)
+    fits = [fit_searches(*some).searches for some in ((old, unknown), (CURVE, unknown), (old, searches))]
+    assert [(fit.absent_below, fit.searches) for fit in fits[:2]] == [(0.2, 100), (None, 0)]
+    known = [s.best for s in searches if s.present]
+    assert (fits[2].absent_below, fits[2].searches) == (absent_below(known), len(known))
+    assert fits[0].slope == fits[1].slope == fits[2].slope
 
 
 def test_the_fit_is_where_a_slow_search_ends() -> None:
@@ -200,7 +206,7 @@ def test_few_searches_move_little_and_say_nothing_of_absence() -> None:
     fit = fit_searches(CURVE, [one]).searches
     assert fit is not None
     assert abs(fit.slope - 1) < 1
-    assert (fit.absent_below, fit.present, fit.searches) == (None, None, 1)
+    assert (fit.absent_below, fit.present, fit.searches) == (None, None, 0)
 
 
 @pytest.mark.parametrize("right", [[True, True], [False, False], []])

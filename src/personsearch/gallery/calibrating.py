@@ -256,7 +256,7 @@ def _said(calibration: Calibration, search: JudgedSearch) -> Array:
 
 def _corrected(base: Calibration | None, searches: Sequence[JudgedSearch]) -> Calibration:
     if base is not None:
-        return fit_searches(replace(base, searches=None), searches)
+        return fit_searches(base, searches)
     alike = np.concatenate([np.zeros(0), *(s.similarities for s in searches)])
     right = np.concatenate([np.zeros(0, bool), *(s.right for s in searches)])
     curve = fit_calibration(alike, right, method="platt")

@@ -67,7 +67,7 @@ class JudgedSearch:
         people: how many were ranked.
         present: whether the person was there, found or not.
         best: similarity of the person's most similar view, which may stand behind these hits; minus
-            infinity where no view was detected; None: that of the first right hit, where there is one.
+            infinity where no view was detected; None where nobody knows.
     """
 
     similarities: Array
@@ -75,14 +75,6 @@ class JudgedSearch:
     people: int
     present: bool
     best: float | None = None
-
-    @property
-    def most_similar(self) -> float:
-        """``best``, or what the hits say of it; minus infinity where they say nothing."""
-        if self.best is not None:
-            return self.best
-        right = np.asarray(self.similarities, np.float64)[np.asarray(self.right, bool)]
-        return float(np.max(right, initial=-np.inf))
 
 
 def hit_evidence(calibration: Calibration, similarities: Array, people: int) -> Array:
@@ -168,8 +160,10 @@ def fit_searches(
 
     The catch: evidence should be of people whom the pairs were not of, or both seem better than they
     are; ``curves`` is for that. Slopes and intercepts are drawn to what the rule says without any
-    data, as by one or two searches, so that a few searches move them little. It holds for
-    galleries about as large as these.
+    data, as by one or two searches, so that a few searches move them little. They hold for
+    galleries about as large as these. What is known of absence stays, unless the searches say what
+    the best view of each person was: hits that were judged do not, for whoever was missed is not
+    among them.
 
     Args:
         calibration: of pairs.
@@ -205,30 +199,35 @@ def fit_searches(
         slope=slope,
         intercept=intercept,
         present=_drawn_logistic(whole, there) if there.any() and not there.all() else None,
-        absent_below=absent_below([s.most_similar for s in searches if s.present], absent_share),
-        searches=int(there.sum()),
     )
+    known = [s.best for s in searches if s.present and s.best is not None]
+    if known:
+        fit = replace(fit, absent_below=absent_below(known, absent_share), searches=len(known))
+    elif calibration.searches is not None:
+        old = calibration.searches
+        fit = replace(fit, absent_below=old.absent_below, searches=old.searches)
     return replace(calibration, searches=fit)
 
 
 def absent_below(best: Sequence[float], share: float = ABSENT_SHARE) -> float | None:
     """The similarity that the best view of a person who is there falls short of with at most ``share``.
 
-    Of n searches for people who were there, it is that of the k-th least similar best view, ``k =
-    floor((n + 1) share)``; None where that is nobody, or a person no view of whom was detected. A new
-    person of the same kind falls below it with a probability of at most ``k / (n + 1)``, whatever the
-    distribution, and then is only called absent if nobody else in the gallery is more similar: the
-    bound holds for galleries of every size.
+    Of n searches for people a view of whom was detected it is that of the k-th least similar best view,
+    ``k = floor((n + 1) share)``; None where k is 0. A new person of the same kind falls below it with a
+    probability of at most ``k / (n + 1)``, whatever the distribution, and then is only called absent if
+    nobody else in the gallery is more similar: the bound holds for galleries of every size. People
+    whom the detector missed (minus infinity) are left out: they are called absent as often as those who
+    are.
 
     Source: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005), chapter 4.
 
-    >>> absent_below([0.9, 0.3, 0.5, 0.7], share=0.4), absent_below([0.9, 0.3], share=0.1)
+    >>> absent_below([0.9, 0.3, 0.5, 0.7, -np.inf], share=0.4), absent_below([0.9, 0.3], share=0.1)
     (0.5, None)
     """
-    values = np.sort(np.asarray(best, np.float64))
+    values = np.asarray(best, np.float64)
+    values = np.sort(values[np.isfinite(values)])
     place = int((len(values) + 1) * share + 1e-9)
-    found = float(values[place - 1]) if 0 < place <= len(values) else -np.inf
-    return found if np.isfinite(found) else None
+    return float(values[place - 1]) if 0 < place <= len(values) else None
 
 
 def calibrate_people(vectors: Array, people: Array, pictures: Array, kind: Similarity) -> Calibration:
