@@ -30,7 +30,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from personsearch.ranking.calibration import Calibration, expected_calibration_e
 from personsearch.ranking.combining import combined
 from personsearch.ranking.presence import (
     JudgedSearch,
-    fit_evidence,
+    fit_searches,
     hit_probabilities,
     judge,
 )
@@ -126,6 +126,11 @@ def first_of_each(world: World, rows: Array, alike: Array, k: int) -> Array:
     return order[np.sort(np.unique(world.picture[order], return_index=True)[1])[:k]]
 
 
+def best_view(world: World, query: int, rows: Array) -> float:
+    """Similarity of the most similar detection of the person; minus infinity for none."""
+    return float(world.alike[query, rows[world.who[rows] == world.person[query]]].max(initial=-np.inf))
+
+
 def searches(world: World, queries: Array, seed: int) -> list[tuple[int, int, JudgedSearch]]:
     """(query, size, how it came out): every query at every size, with the person and without."""
     rng = np.random.default_rng(seed)
@@ -140,6 +145,7 @@ def searches(world: World, queries: Array, seed: int) -> list[tuple[int, int, Ju
                     right=world.who[best] == world.person[query],
                     people=len(rows),
                     present=present,
+                    best=best_view(world, query, rows),
                 )
                 found.append((query, size, judged))
     return found
@@ -165,7 +171,7 @@ def fitted(world: World, queries: Array, method: str, seed: int) -> Calibration:
         some = [search for _, _, search in searches(world, mine, seed)]
         curves += [curve] * len(some)
         judged += some
-    return replace(whole, searches=fit_evidence(curves, judged))
+    return fit_searches(whole, judged, curves=curves)
 
 
 def interval(
@@ -223,6 +229,12 @@ def judged_by(
             str(one): round(error(hits[:, 0], right[:, 0])(np.flatnonzero(size == one)), 4) for one in SIZES
         },
         "false absent": interval(people, share(absent, there), rng),
+        "false absent, by size": {
+            str(one): round(share(absent, there & (size == one))(np.arange(len(size))), 4) for one in SIZES
+        },
+        "absent said where the person is absent, by size": {
+            str(one): round(share(absent, ~there & (size == one))(np.arange(len(size))), 4) for one in SIZES
+        },
         "absent said where the person is absent": interval(people, share(absent, ~there), rng),
         "present, of those called absent": interval(people, share(there, absent), rng),
         "likely said where the person is there": interval(people, share(likely, there), rng),

@@ -84,14 +84,12 @@ def test_probabilities_are_of_the_mean_pair_and_the_verdict_of_the_best_pictures
     best = [mean[picture == number].max() for number in np.unique(picture)]
     assert found.judgement is not None
     assert found.judgement.evidence == pytest.approx(search_evidence(CURVE, np.array(best), 24), rel=1e-4)
-    one = crowd.ask(sought, Asked(k=1, min_score=0.0))  # fewer hits, the same verdict
-    assert one.judgement == found.judgement
+    for k in (1, 5, 8):  # however many hits are shown, the same verdict
+        assert crowd.ask(sought, Asked(k=k, min_score=0.0)).judgement == found.judgement
 
 
 def test_absence_is_said_where_it_was_measured(crowd: Gallery) -> None:
-    fit = SearchFit(
-        slope=1, intercept=0, present_slope=1, present_intercept=0, absent_below=50.0, searches=40
-    )
+    fit = SearchFit(slope=1.0, intercept=0.0, absent_below=0.9, searches=40)
     crowd.calibration = replace(CURVE, searches=fit)
     sought = Sought(name="x", examples=(outside(np.array([1.0, 0, 0, 0])),))
     assert crowd.ask(sought, Asked(where=Filter(cameras=("nowhere",)))).judgement.verdict == "likely absent"
@@ -169,6 +167,15 @@ def test_conditions_hold_in_every_order(crowd: Gallery) -> None:
         found = crowd.ask(sought, asked, order)
         assert sorted(numbers(found)) == list(range(13, 25))
         assert found.ranked == 12
+
+
+def test_nobody_at_all_is_an_answer_in_every_order(crowd: Gallery) -> None:
+    sought = Sought(name="x", examples=tuple(crowd.examples([5])))
+    for order in (Order(), Order(kind="k-reciprocal"), Order(kind="context")):
+        found = crowd.ask(sought, replace(EVERYBODY, where=Filter(cameras=("nowhere",))), order)
+        assert (found.result.hits, found.ranked) == ((), 0)
+        assert found.judgement is not None
+        assert found.judgement.verdict == "unsure"
 
 
 def test_another_models_examples_and_nobodys_numbers(crowd: Gallery) -> None:

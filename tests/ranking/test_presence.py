@@ -19,8 +19,8 @@ from personsearch.ranking.calibration import (
 )
 from personsearch.ranking.presence import (
     EXPECTED,
-    FEWEST,
     JudgedSearch,
+    absent_below,
     calibrate_people,
     fit_searches,
     hit_evidence,
@@ -30,9 +30,7 @@ from personsearch.ranking.presence import (
 )
 
 CURVE = Calibration(method="platt", pairs=1000, prior=0.02, slope=9.0, intercept=-6.0)
-FIT = SearchFit(
-    slope=0.5, intercept=0.3, present_slope=0.7, present_intercept=1.0, absent_below=-4.0, searches=100
-)
+FIT = SearchFit(slope=0.5, intercept=0.3, present=(0.7, 1.0), absent_below=0.2, searches=100)
 
 
 def test_by_hand() -> None:
@@ -94,9 +92,14 @@ def world(
         if present:
             right[:3], alike[:3] = True, rng.normal(0.55, 0.12, 3)
         order = np.argsort(-alike)[:10]
-        found.append(
-            JudgedSearch(similarities=alike[order], right=right[order], people=people, present=present)
+        judged = JudgedSearch(
+            similarities=alike[order],
+            right=right[order],
+            people=people,
+            present=present,
+            best=float(alike[:3].max()) if present else None,
         )
+        found.append(judged)
     return found
 
 
@@ -131,24 +134,46 @@ def test_searches_teach_hits_and_verdict() -> None:
     absent = np.array([one.verdict == "likely absent" for one in judged])
     assert expected_calibration_error(said, there) < 0.07
     assert absent[there].mean() <= 0.06
-    assert absent[~there].mean() > 0.5
     first, right = np.array([s.similarities[0] for s in fresh]), np.array([s.right[0] for s in fresh])
     error = expected_calibration_error(hit_probabilities(fitted, first, 200), right)
     assert error < 0.12
     assert error < 0.5 * expected_calibration_error(curve.probability(first), right)
 
 
-def test_the_share_of_false_absences_is_bounded_in_the_mean() -> None:
-    """Over many calibrations by n searches: at most k / (n + 1), k = floor((n + 1) share)."""
+@pytest.mark.parametrize("people", [20, 2000])
+def test_the_share_of_false_absences_is_bounded_at_every_size(people) -> None:
+    """In the mean over calibrations by n searches at most k / (n + 1), though they were of 200 people."""
     rng = np.random.default_rng(6)
     shares = []
-    for _ in range(60):
-        fitted = fit_searches(CURVE, world(rng, 80, 20), absent_share=0.1)
-        fresh = world(rng, 60, 20, there=1.0)
-        shares.append(
-            np.mean([judge(fitted, s.similarities, s.people).verdict == "likely absent" for s in fresh])
-        )
+    for _ in range(40):
+        best = [s.best for s in world(rng, 40, there=1.0)]
+        bar = absent_below(best, 0.1)
+        assert bar is not None
+        shares.append(np.mean([s.similarities[0] < bar for s in world(rng, 40, people, there=1.0)]))
     assert np.mean(shares) <= 0.1 + 0.02
+    assert people > 20 or np.mean(shares) > 0.02  # and where few others look alike, it is said
+
+
+@given(st.lists(st.floats(-1, 1), max_size=60), st.floats(0.01, 0.99))
+def test_absence_by_counting(best, share) -> None:
+    found = absent_below(best, share)
+    most = int((len(best) + 1) * share + 1e-9)  # so many may be called absent, themselves included
+    if found is None:
+        assert most < 1
+    else:
+        assert sum(value < found for value in best) < most <= sum(value <= found for value in best)
+
+
+def test_absence_stays_unless_best_views_are_known() -> None:
+    assert absent_below([-np.inf, 0.2, 0.3], share=0.4) == 0.2  # nobody detected the first
+    searches = world(np.random.default_rng(2), 80)
+    unknown = [replace(s, best=None) for s in searches]
+    old = replace(CURVE, searches=FIT)
+    fits = [fit_searches(*some).searches for some in ((old, unknown), (CURVE, unknown), (old, searches))]
+    assert [(fit.absent_below, fit.searches) for fit in fits[:2]] == [(0.2, 100), (None, 0)]
+    known = [s.best for s in searches if s.present]
+    assert (fits[2].absent_below, fits[2].searches) == (absent_below(known), len(known))
+    assert fits[0].slope == fits[1].slope == fits[2].slope
 
 
 def test_the_fit_is_where_a_slow_search_ends() -> None:
@@ -181,11 +206,7 @@ def test_few_searches_move_little_and_say_nothing_of_absence() -> None:
     fit = fit_searches(CURVE, [one]).searches
     assert fit is not None
     assert abs(fit.slope - 1) < 1
-    assert (fit.absent_below, fit.searches) == (None, 0)
-    few = world(np.random.default_rng(1), FEWEST)
-    known = fit_searches(CURVE, few).searches
-    assert known is not None
-    assert known.absent_below is None
+    assert (fit.absent_below, fit.present, fit.searches) == (None, None, 0)
 
 
 @pytest.mark.parametrize("right", [[True, True], [False, False], []])
@@ -201,7 +222,7 @@ def test_a_fit_survives_json_and_nonsense_is_refused() -> None:
     curve = replace(CURVE, searches=FIT)
     assert Calibration.from_json(curve.to_json()) == curve
     assert "searches" not in CURVE.to_json()  # files from before are read, and written as they were
-    for wrong in ({"slope": -1.0}, {"slope": float("nan")}, {"searches": -1}):
+    for wrong in ({"slope": -1.0}, {"slope": float("nan")}, {"present": (-1.0, 0.0)}, {"searches": -1}):
         with pytest.raises(ValueError):
             replace(FIT, **wrong)
         with pytest.raises(InputError, match="not a calibration"):
@@ -245,15 +266,30 @@ def test_people_are_calibrated_by_pairs_and_searches(seed) -> None:
     )
     grid = np.linspace(-1, 1, 41)
     assert found.probability(grid) == pytest.approx(slow.probability(grid), abs=0.03)
+    best = []
+    for i in range(len(who)):
+        views = [j for j in range(len(who)) if who[j] == who[i] and where[j] != where[i]]
+        norm = np.linalg.norm
+        if views:
+            best.append(max(vectors[i] @ vectors[j] / norm(vectors[i]) / norm(vectors[j]) for j in views))
     assert found.searches is not None
-    present = sum(
-        any(who[j] == who[i] and where[j] != where[i] for j in range(len(who))) for i in range(len(who))
+    assert found.searches.searches == len(best)
+    assert found.searches.absent_below == pytest.approx(
+        sorted(best)[int((len(best) + 1) * 0.03) - 1], abs=1e-6
     )
-    assert found.searches.searches == present
-    assert found == calibrate_people(vectors, who, where, "cosine")
 
 
-def test_few_people_are_calibrated_by_pairs_alone() -> None:
-    assert calibrate_people(*crowd(1, 4), "cosine").searches is None
+def test_calibrated_people_leave_probabilities_to_bayes_rule() -> None:
+    found = calibrate_people(*crowd(3, 24), "cosine")
+    for people in (50, 5000):
+        said = hit_probabilities(found, np.array([0.2, 0.6]), people)
+        plain = hit_probabilities(replace(found, searches=None), np.array([0.2, 0.6]), people)
+        assert said == pytest.approx(plain, rel=EXPECTED / people * 1.1)
+
+
+def test_few_people_say_nothing_of_absence() -> None:
+    few = calibrate_people(*crowd(1, 4), "cosine").searches
+    assert few is not None
+    assert few.absent_below is None
     with pytest.raises(InputError):
         calibrate_people(*crowd(1, 1), "cosine")

@@ -171,10 +171,8 @@ class Named:
         from personsearch.images import load
 
         picture = load(file, name=str(file))
-        pick, largest = (self.pick, self.largest) if box is None and not whole and right else (None, False)
-        wanted = Wanted(box=box, pick=pick, largest=largest or (not right and self.largest), conf=self.conf)
-        if box is not None:
-            wanted = Wanted(box=box, conf=self.conf)
+        pick = self.pick if right and box is None and not whole else None
+        wanted = Wanted(box=box, pick=pick, largest=self.largest and box is None, conf=self.conf)
         given = np.array([0, 0, *picture.size], np.float32) if whole else wanted.given(picture)
         return Shown(file=file, picture=picture, wanted=wanted, box=given, right=right)
 

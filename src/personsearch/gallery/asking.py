@@ -121,7 +121,7 @@ def answer(
     if searched.calibration is not None:
         mean = _mean_similarity(sought.person.vectors(model), people.vectors[rows], searched)
         chances = hit_probabilities(searched.calibration, mean, ranked)
-        best = rows
+        best = rows[:TOP]  # the verdict does not depend on how many hits are shown
         if order.kind != "similarity" or len(rows) < TOP or asked.per != "picture" or not asked.exact:
             best = next(people.ranked(query[None], TOP, kind, "picture", wanted, [None]))[0]
         mean = _mean_similarity(sought.person.vectors(model), people.vectors[best], searched)
@@ -205,6 +205,8 @@ def _by_context(
     people, kind = searched.state.people, searched.about.similarity
     most = max(order.k1, 4 * asked.k, 64)
     rows, alike = next(people.ranked(query[None], most, kind, "person", wanted, [None]))
+    if not len(rows):
+        return rows, alike
     frames = np.unique(np.stack([people.picture, people.frame]), axis=1, return_inverse=True)[1]
     here = np.flatnonzero(wanted & np.isin(frames, frames[rows[: order.k1]]))
     own = similarities(query[None], people.vectors[here], kind)[0]

@@ -29,7 +29,7 @@ from personsearch.ranking.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
-from personsearch.ranking.presence import EXPECTED, JudgedSearch, fit_searches, hit_probabilities
+from personsearch.ranking.presence import JudgedSearch, fit_searches, hit_probabilities
 from personsearch.ranking.similarity import similarities
 from personsearch.types import Array
 
@@ -256,22 +256,14 @@ def _said(calibration: Calibration, search: JudgedSearch) -> Array:
 
 def _corrected(base: Calibration | None, searches: Sequence[JudgedSearch]) -> Calibration:
     if base is not None:
-        return fit_searches(replace(base, searches=None), searches)
+        return fit_searches(base, searches)
     alike = np.concatenate([np.zeros(0), *(s.similarities for s in searches)])
     right = np.concatenate([np.zeros(0, bool), *(s.right for s in searches)])
     curve = fit_calibration(alike, right, method="platt")
     # Judged hits are the best of many already: what they say holds as it is, for such a gallery.
     people = max((s.people for s in searches), default=1)
     plain = float(np.log(curve.prior / (1 - curve.prior)) + np.log(people))
-    fit = SearchFit(
-        slope=1.0,
-        intercept=plain,
-        present_slope=1.0,
-        present_intercept=float(np.log(EXPECTED)),
-        absent_below=None,
-        searches=0,
-    )
-    return replace(curve, searches=fit)
+    return replace(curve, searches=SearchFit(slope=1.0, intercept=plain))
 
 
 def write_own(gallery: ReadableGallery, calibration: Calibration) -> Path:

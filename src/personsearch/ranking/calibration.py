@@ -22,23 +22,22 @@ class SearchFit:
 
     Attributes:
         slope, intercept: from a hit's evidence to the log-odds that it is the person.
-        present_slope, present_intercept: from a search's evidence to the log-odds that the person is there.
-        absent_below: with less evidence than this the person is likely absent; None: never say so.
-        searches: for people who were there, that it was fitted on; 0 where only hits were judged.
+        present: slope and intercept from a search's evidence to the log-odds that the person is there;
+            None where that was not measured.
+        absent_below: where nobody is so similar, the person is likely absent; None: never say so.
+        searches: for people who were there, that it was measured on.
     """
 
     slope: float
     intercept: float
-    present_slope: float
-    present_intercept: float
-    absent_below: float | None
-    searches: int
+    present: tuple[float, float] | None = None
+    absent_below: float | None = None
+    searches: int = 0
 
     def __post_init__(self) -> None:
-        numbers = [
-            getattr(self, name) for name in ("slope", "intercept", "present_slope", "present_intercept")
-        ]
-        if not np.isfinite([*numbers, self.absent_below or 0.0]).all() or min(numbers[0], numbers[2]) < 0:
+        present = self.present or (0.0, 0.0)
+        numbers = [self.slope, self.intercept, *present, self.absent_below or 0.0]
+        if not np.isfinite(numbers).all() or min(self.slope, present[0]) < 0:
             raise ValueError("coefficients must be finite, slopes not negative")
         if self.searches < 0:
             raise ValueError(f"searches cannot be {self.searches}")
@@ -46,10 +45,14 @@ class SearchFit:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> SearchFit:
         """What ``dataclasses.asdict`` gave; KeyError, TypeError or ValueError for anything else."""
-        absent = value["absent_below"]
-        names = ("slope", "intercept", "present_slope", "present_intercept")
+        absent, present = value["absent_below"], value["present"]
+        if present is not None:
+            slope, intercept = present
+            present = float(slope), float(intercept)
         return SearchFit(
-            **{name: float(value[name]) for name in names},
+            slope=float(value["slope"]),
+            intercept=float(value["intercept"]),
+            present=present,
             absent_below=None if absent is None else float(absent),
             searches=int(value["searches"]),
         )
@@ -140,7 +143,8 @@ class Calibration:
             "prior": self.prior,
         }
         if self.searches is not None:
-            kept["searches"] = asdict(self.searches)
+            fit = asdict(self.searches)
+            kept["searches"] = fit | {"present": None if fit["present"] is None else list(fit["present"])}
         if self.method == "isotonic":
             return kept | {
                 "similarities": list(self.similarities),

@@ -6,8 +6,9 @@ somebody else looks just as much like the person. By Bayes' rule the odds of a h
 ratio (what the similarity says, whatever the share of right pairs) times the odds before looking,
 which are ``EXPECTED`` to n. The logarithm of ratio over n is here called the *evidence* of a hit.
 
-What the rule leaves out is measured on whole searches and corrected: people who look alike do so in
-several pictures, and somebody who is there may not have been detected.
+What the rule leaves out can be measured on whole searches and corrected: people who look alike do so
+in several pictures. Whether somebody is absent is not asked of evidence but of likeness: a person who
+is there has, nearly always, a view that is at least so similar, in a gallery of whatever size.
 """
 
 from __future__ import annotations
@@ -38,9 +39,6 @@ ABSENT_SHARE = 0.03
 TOP = 5
 """Hits of a search that speak for or against the person's being there."""
 
-FEWEST = 20
-"""Searches for people who are there, below which nothing is said of absence."""
-
 Verdict = Literal["likely", "unsure", "likely absent"]
 
 
@@ -68,19 +66,22 @@ class JudgedSearch:
         right: (k,) bool, which are the person.
         people: how many were ranked.
         present: whether the person was there, found or not.
+        best: similarity of the person's most similar view, which may stand behind these hits; minus
+            infinity where no view was detected; None where nobody knows.
     """
 
     similarities: Array
     right: Array
     people: int
     present: bool
+    best: float | None = None
 
 
 def hit_evidence(calibration: Calibration, similarities: Array, people: int) -> Array:
     """float64 evidence of each hit: log of its likelihood ratio over the number of people ranked.
 
     >>> curve = Calibration(method="platt", pairs=9, prior=0.5, slope=2.0, intercept=0.0)
-    >>> hit_evidence(curve, np.array([0.0, 1.0]), 1).tolist()  # odds e^(2s) where the odds were even
+    >>> hit_evidence(curve, np.array([0.0, 1.0]), 1).round(6).tolist()  # odds e^(2s) where the odds were even
     [0.0, 2.0]
     """
     given = np.clip(calibration.probability(similarities), 1e-12, 1 - 1e-12)
@@ -124,57 +125,65 @@ def judge(calibration: Calibration, similarities: Array, people: int) -> Judgeme
     """The verdict on a whole search.
 
     "likely": some hit is the person, or the person is there, with at least ``LIKELY``. "likely
-    absent": less evidence than in all but ``ABSENT_SHARE`` of the searches for people who were there; it is
-    never said by a calibration that has not measured that. All else is "unsure".
+    absent": nobody is as similar as the person's best view was in all but ``ABSENT_SHARE`` of the searches
+    for people who were there; never said by a calibration that has not measured that. All else is
+    "unsure". In a large gallery somebody always looks similar: absence is said there seldom.
 
     Args:
         calibration: of pairs, with or without a :class:`SearchFit`.
-        similarities: of at least the best ``TOP`` hits, best first, one a picture.
+        similarities: of at least the best ``TOP`` hits, one a picture.
         people: how many were ranked.
     """
     fit = calibration.searches
     evidence = search_evidence(calibration, similarities, people)
     best = float(np.max(hit_probabilities(calibration, similarities, people), initial=0.0))
     present = None
-    if fit is not None and fit.searches:
-        present = float(expit(fit.present_slope * evidence + fit.present_intercept))
+    if fit is not None and fit.present is not None:
+        present = float(expit(fit.present[0] * evidence + fit.present[1]))
+    nearest = float(np.max(np.asarray(similarities, np.float64), initial=-np.inf))
     verdict: Verdict = "unsure"
     if max(best, present or 0.0) >= LIKELY:
         verdict = "likely"
-    elif fit is not None and fit.absent_below is not None and evidence < fit.absent_below:
+    elif fit is not None and fit.absent_below is not None and nearest < fit.absent_below:
         verdict = "likely absent"
     return Judgement(verdict=verdict, present=present, evidence=evidence)
 
 
 def fit_searches(
-    calibration: Calibration, searches: Sequence[JudgedSearch], *, absent_share: float = ABSENT_SHARE
+    calibration: Calibration,
+    searches: Sequence[JudgedSearch],
+    *,
+    curves: Sequence[Calibration] | None = None,
+    absent_share: float = ABSENT_SHARE,
 ) -> Calibration:
     """The calibration, corrected by whole searches that somebody has judged.
 
-    The catch: searches must be of people whom the pairs were not of, or both seem better than they
-    are (:func:`calibrate_people` sees to that). Slopes and intercepts are drawn to what the rule
-    says without any data, as by one or two searches, so that a few searches move them little.
-    With n searches for people who were there, whoever has less evidence than the k-th least of them,
-    ``k = floor((n + 1) absent_share)``, is called absent: of new searches of the same kind that is on
-    average a share of at most ``absent_share``, whatever the distribution.
+    The catch: evidence should be of people whom the pairs were not of, or both seem better than they
+    are; ``curves`` is for that. Slopes and intercepts are drawn to what the rule says without any
+    data, as by one or two searches, so that a few searches move them little. They hold for
+    galleries about as large as these. What is known of absence stays, unless the searches say what
+    the best view of each person was: hits that were judged do not, for whoever was missed is not
+    among them.
 
     Args:
         calibration: of pairs.
-        searches: hits judged; those for people who were not there teach the verdict.
-        absent_share: in (0, 1).
+        searches: hits judged; those for people who were not there teach the probability of presence.
+        curves: for each search a calibration that was fitted without its person; by default the one.
+        absent_share: see :func:`absent_below`.
 
     Raises:
         InputError: no hits, or none of them right, or none wrong.
 
-    Sources: Platt (1999) for the two curves; Vovk, Gammerman and Shafer, Algorithmic Learning in a
-    Random World (2005), chapter 4, for the bound of the share.
+    Source: Platt (1999), for both curves.
     """
-    parts = [
-        (hit_evidence(calibration, s.similarities[:TOP], s.people), np.asarray(s.right[:TOP], bool))
-        for s in searches
-    ]
-    evidence = np.concatenate([np.zeros(0), *(e for e, _ in parts)])
-    right = np.concatenate([np.zeros(0, bool), *(r for _, r in parts)])
+    by = [calibration] * len(searches) if curves is None else curves
+    evidence = np.concatenate(
+        [
+            np.zeros(0),
+            *(hit_evidence(c, s.similarities[:TOP], s.people) for c, s in zip(by, searches, strict=True)),
+        ]
+    )
+    right = np.concatenate([np.zeros(0, bool), *(np.asarray(s.right[:TOP], bool) for s in searches)])
     if not right.any() or right.all():
         raise InputError(
             f"cannot calibrate on {int(right.sum())} right hits and {int((~right).sum())} wrong ones",
@@ -182,41 +191,58 @@ def fit_searches(
         )
     slope, intercept = _drawn_logistic(evidence, right)
     there = np.array([s.present for s in searches], bool)
-    whole = np.array([search_evidence(calibration, s.similarities, s.people) for s in searches])
-    known = bool(there.any() and not there.all())
-    low = max(float(np.min(whole[np.isfinite(whole)])) - 1.0, -1e6) if np.isfinite(whole).any() else -1e6
-    whole = np.where(np.isfinite(whole), whole, low)  # nobody was found: less than any hit says
-    present = _drawn_logistic(whole, there) if known else (1.0, float(np.log(EXPECTED)))
-    n = int(there.sum())
-    place = int((n + 1) * absent_share)
-    absent = float(np.sort(whole[there])[place - 1]) if known and n >= FEWEST and place else None
+    whole = np.array(
+        [search_evidence(c, s.similarities, s.people) for c, s in zip(by, searches, strict=True)]
+    )
+    whole = np.maximum(whole, np.min(whole[np.isfinite(whole)]) - 1.0)  # nobody: less than any hit says
     fit = SearchFit(
         slope=slope,
         intercept=intercept,
-        present_slope=present[0],
-        present_intercept=present[1],
-        absent_below=absent,
-        searches=n if known else 0,
+        present=_drawn_logistic(whole, there) if there.any() and not there.all() else None,
     )
+    known = [s.best for s in searches if s.present and s.best is not None]
+    if known:
+        fit = replace(fit, absent_below=absent_below(known, absent_share), searches=len(known))
+    elif calibration.searches is not None:
+        old = calibration.searches
+        fit = replace(fit, absent_below=old.absent_below, searches=old.searches)
     return replace(calibration, searches=fit)
 
 
-def calibrate_people(
-    vectors: Array, people: Array, pictures: Array, kind: Similarity, *, seed: int = 0
-) -> Calibration:
+def absent_below(best: Sequence[float], share: float = ABSENT_SHARE) -> float | None:
+    """The similarity that the best view of a person who is there falls short of with at most ``share``.
+
+    Of n searches for people a view of whom was detected it is that of the k-th least similar best view,
+    ``k = floor((n + 1) share)``; None where k is 0. A new person of the same kind falls below it with a
+    probability of at most ``k / (n + 1)``, whatever the distribution, and then is only called absent if
+    nobody else in the gallery is more similar: the bound holds for galleries of every size. People
+    whom the detector missed (minus infinity) are left out: they are called absent as often as those who
+    are.
+
+    Source: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005), chapter 4.
+
+    >>> absent_below([0.9, 0.3, 0.5, 0.7, -np.inf], share=0.4), absent_below([0.9, 0.3], share=0.1)
+    (0.5, None)
+    """
+    values = np.asarray(best, np.float64)
+    values = np.sort(values[np.isfinite(values)])
+    place = int((len(values) + 1) * share + 1e-9)
+    return float(values[place - 1]) if 0 < place <= len(values) else None
+
+
+def calibrate_people(vectors: Array, people: Array, pictures: Array, kind: Similarity) -> Calibration:
     """A calibration from appearances of people of whom it is known who they are.
 
-    Pairs within one picture are left out: they are always two people. Whole searches are every
-    appearance as a query among all others, once with the person and once without; each is weighed by
-    a curve that was fitted on the other half of the people. Fewer than ``FEWEST`` such searches, or
-    people of which one half makes no curve, leave that part out.
+    Pairs within one picture are left out: they are always two people. Every appearance of somebody
+    who is in another picture, too, is a search that says how similar the best view of a person is
+    who is there. Probabilities are left to Bayes' rule: a few people in a small gallery teach nothing
+    about large ones (measured: ``benchmarks/calibration.py``).
 
     Args:
         vectors: (n, d) raw embeddings.
         people: (n,) who each is.
         pictures: (n,) where each is seen.
         kind: how embeddings are compared.
-        seed: of the halves.
 
     Raises:
         InputError: nobody is seen in two pictures, or there is one person only.
@@ -226,57 +252,14 @@ def calibrate_people(
     first, second = np.triu_indices(len(who), k=1)
     apart = where[first] != where[second]
     first, second = first[apart], second[apart]
-    alike, same = table[first, second], who[first] == who[second]
-    whole = fit_calibration(alike, same)
-    names = np.random.default_rng([seed, 11]).permutation(np.unique(who))
-    half = np.isin(who, names[::2])
-    searches: list[JudgedSearch] = []
-    evidence: list[Calibration] = []
-    for mine in (half, ~half):
-        pairs = ~mine[first] & ~mine[second]
-        if not same[pairs].any() or same[pairs].all():
-            return whole
-        curve = fit_calibration(alike[pairs], same[pairs])
-        some = [s for row in np.flatnonzero(mine) for s in _both(table[row], who, where, int(row))]
-        searches += some
-        evidence += [curve] * len(some)
-    if sum(s.present for s in searches) < FEWEST:
-        return whole
-    try:
-        return replace(whole, searches=fit_evidence(evidence, searches))
-    except InputError:  # every hit right, or every one wrong: nothing to learn
-        return whole
-
-
-def _both(alike: Array, who: Array, where: Array, row: int) -> list[JudgedSearch]:
-    """The search for one appearance with the person there, where there is another, and without."""
-    others = np.flatnonzero(where != where[row])
-    there = who[others] == who[row]
-    found = []
-    for gallery, present in ((others, True), (others[~there], False)):
-        if len(gallery) and (there.any() or not present):
-            order = gallery[np.argsort(-alike[gallery], kind="stable")]
-            _, leaders = np.unique(where[order], return_index=True)
-            best = order[np.sort(leaders)[:TOP]]
-            judged = JudgedSearch(
-                similarities=alike[best], right=who[best] == who[row], people=len(gallery), present=present
-            )
-            found.append(judged)
-    return found if len(found) == 2 else []
-
-
-def fit_evidence(curves: Sequence[Calibration], searches: Sequence[JudgedSearch]) -> SearchFit | None:
-    """What :func:`fit_searches` learns when each search is weighed by a curve of its own.
-
-    So no search is weighed by a curve that was fitted on its own person's pairs.
-    """
-    # To a curve that says just what its evidence was, evidence can be given as if it were similarity.
-    unit = Calibration(method="platt", pairs=2, prior=0.5, slope=1.0, intercept=0.0)
-    moved = [
-        replace(s, similarities=hit_evidence(curve, s.similarities, s.people) + np.log(max(s.people, 1)))
-        for curve, s in zip(curves, searches, strict=True)
-    ]
-    return fit_searches(unit, moved).searches
+    curve = fit_calibration(table[first, second], who[first] == who[second])
+    views = (who[:, None] == who) & (where[:, None] != where)
+    there = views.any(axis=1)
+    best = np.where(views, table, -np.inf).max(axis=1)[there].tolist()
+    fit = SearchFit(
+        slope=1.0, intercept=float(np.log(EXPECTED)), absent_below=absent_below(best), searches=len(best)
+    )
+    return replace(curve, searches=fit)
 
 
 def _drawn_logistic(evidence: Array, right: Array) -> tuple[float, float]:
