@@ -114,15 +114,14 @@ def watch(
     sampling = chosen_sampling(every, fps, False, None, False)
     address = only_camera(sources)
     _check(address is not None, once, index, frames)
-    pause, silence = _seconds(poll), _seconds(quiet)
+    pause = _seconds(poll)
     with ExitStack() as closing:
         opened = closing.enter_context(Gallery.open(gallery))
-        named = load_named(opened, person or (), _warn)
-        bar = _bar(min_prob, min_similarity, opened)
+        named, bar = load_named(opened, person or (), _warn), _bar(min_prob, min_similarity, opened)
         searcher = open_searcher(model, Where(parts=parts, device=device))
         opened.check_model(searcher.fingerprint)
         memory = closing.enter_context(WatchState(state or gallery / "watch.jsonl"))
-        lookout = Lookout(named=named, bar=bar, state=memory, quiet=silence)
+        lookout = Lookout(named=named, bar=bar, state=memory, quiet=_seconds(quiet))
 
         def again() -> None:
             lookout.named = load_named(opened, person or ())

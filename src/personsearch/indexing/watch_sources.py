@@ -264,10 +264,9 @@ class GalleryWatch:
 
     def _look_at(self, crowd: Arrived) -> None:
         """Tell of the named people in one frame or picture."""
-        in_video = crowd.tracklets is not None
-        source = (
-            f"{crowd.picture}#{crowd.number}" if in_video else crowd.camera or str(Path(crowd.picture).parent)
-        )
+        source = crowd.camera or str(Path(crowd.picture).parent)
+        if crowd.tracklets is not None:
+            source = f"{crowd.picture}#{crowd.number}"
         asked = Crowd(
             embeddings=crowd.embeddings, source=source, clock=crowd.clock, tracklets=crowd.tracklets
         )
@@ -286,7 +285,7 @@ class GalleryWatch:
         self.lookout.news(asked, alert)
 
     def after_each(self, every: float) -> Any:
-        """A progress that passes items through and looks at the gallery in between, at most one ``every`` s."""
+        """A progress that passes items through and looks at the gallery meanwhile, once in ``every`` s."""
 
         def passed(items: Iterable[T], label: str, *, total: int | None = None, done: int = 0) -> Iterator[T]:
             last = time.monotonic()
