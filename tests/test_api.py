@@ -11,6 +11,7 @@ from PIL import Image
 
 from personsearch.api import Gallery, PersonSearch, as_picture
 from personsearch.errors import InputError, ModelMismatch, UsageError
+from personsearch.indexing.cameras import Watch
 from personsearch.model.checkpoint import save_model
 from personsearch.model.presets import CropSettings, build_network, compact_tiny, embedder
 from personsearch.types import Array, Detections, Picture, Scene
@@ -127,3 +128,94 @@ def test_min_score_and_another_model(model: PersonSearch, photos: Path, tmp_path
 def test_load_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no model folder"):
         PersonSearch.load(tmp_path / "none")
+
+
+BOX = np.array([10, 10, 30, 70])
+
+
+def test_sources_of_every_kind(model: PersonSearch, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("photos/blue.png\n")
+    assert model.index(f"{photos}/r*.png", tmp_path / "g").added == 2
+    assert model.index([photos / "red.png", tmp_path / "list.txt"], tmp_path / "g").added == 1
+    assert model.index(photos, tmp_path / "g").unchanged == 3
+    with pytest.raises(UsageError, match="a camera is indexed alone"):
+        model.index("rtsp://127.0.0.1/1", tmp_path / "g")
+    with pytest.raises(UsageError, match="a camera is indexed alone"):
+        model.index(photos, tmp_path / "g", watch=Watch(folder=tmp_path))
+    with pytest.raises(InputError, match="does not exist"):
+        model.index(tmp_path / "none", tmp_path / "g")
+
+
+def test_a_camera_is_a_source(
+    model: PersonSearch, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def seen(source: object, gallery: object, searcher: object, watch: object, progress: object) -> str:
+        asked.append((source.name, gallery, searcher, watch))
+        return "report"
+
+    monkeypatch.setattr("personsearch.api.index_camera", seen)
+    watch = Watch(folder=tmp_path / "frames", most=3)
+    assert model.index("webcam:0", tmp_path / "g", watch=watch) == "report"
+    assert asked[0][1:] == (tmp_path / "g", model.searcher, watch)
+
+
+def test_a_gallery_adds_searches_refines_and_forgets(
+    model: PersonSearch, photos: Path, tmp_path: Path
+) -> None:
+    with Gallery.open(tmp_path / "g", model) as gallery:
+        assert gallery.add(photos).added == 3
+        found = gallery.search(photos / "red.png", BOX)
+        assert [Path(hit.picture).name for hit in found.result.hits] == ["rust.png", "blue.png"]
+        assert (found.judgement, found.ranked) == (None, 2)
+        rust, blue = found.result.hits
+        better = gallery.refine(found, right=[rust], wrong=[blue.detection])
+        assert better.result.hits == ()
+        assert [(e.right, e.detection) for e in better.sought.examples] == [
+            (True, None),
+            (True, rust.detection),
+            (False, blue.detection),
+        ]
+        assert model.refine(gallery, found, wrong=[blue]).result.hits[0].detection == rust.detection
+        assert model.refine(tmp_path / "g", found, wrong=[blue]).result.hits[0].detection == rust.detection
+        gallery.save_as("Ana", better)
+        again = gallery.search(person="Ana", own=True)
+        assert [Path(hit.picture).name for hit in again.result.hits] == ["red.png", "rust.png"]
+        more = gallery.search(examples=[model.example(pixels((220, 30, 30)), BOX, color="rgb")])
+        assert len(more.result.hits) == 3
+        assert gallery.forget([rust], reason="r").deleted["saved"] == 1
+        assert [e.detection for e in gallery.named.load("Ana").examples] == [None, blue.detection]
+        assert len(gallery.search(photos / "red.png", BOX).result.hits) == 1
+
+
+def test_what_a_gallery_refuses(model: PersonSearch, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a gallery"):
+        Gallery.open(tmp_path / "g")
+    model.index(photos, tmp_path / "g")
+    with pytest.raises(ModelMismatch):
+        Gallery.open(tmp_path / "g", PersonSearch(OneRectangle("other")))
+    with Gallery.open(tmp_path / "g") as gallery:
+        with pytest.raises(UsageError, match="need a model"):
+            gallery.add(photos)
+        with pytest.raises(UsageError, match="need a model"):
+            gallery.search(photos / "red.png", BOX)
+        with pytest.raises(UsageError, match="nobody is looked for"):
+            gallery.search(examples=gallery.store.examples([1], right=False))
+        found = gallery.search(examples=gallery.store.examples([1]))
+        for said in ({}, {"right": [1], "wrong": [1]}):
+            with pytest.raises(UsageError, match="is the person or is not"):
+                gallery.refine(found, **said)
+        with pytest.raises(InputError, match="has the number 99"):
+            gallery.refine(found, right=[99])
+
+
+def test_a_crop_is_the_whole_picture(model: PersonSearch, photos: Path) -> None:
+    assert model.example(photos / "red.png").box.tolist() == [0, 0, 200, 100]
+    with pytest.raises(InputError, match="box"):
+        model.example(photos / "red.png", np.array([300, 0, 320, 50]))
+
+
+def test_from_pretrained_is_load(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no model folder"):
+        PersonSearch.from_pretrained(tmp_path / "none")

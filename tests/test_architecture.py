@@ -17,7 +17,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "personsearch"
 
 FLOORS: dict[str, int] = {
-    **dict.fromkeys(("types", "boxes", "images", "errors", "files", "progress", "protocols"), 0),
+    **dict.fromkeys(("types", "boxes", "images", "errors", "files", "pictures", "progress", "protocols"), 0),
     "ranking": 1,
     **dict.fromkeys(("datasets", "evaluation", "model", "media", "gallery", "report", "features"), 2),
     **dict.fromkeys(("training", "baselines", "indexing"), 3),
@@ -29,7 +29,9 @@ FOUNDATION = frozenset(room for room, floor in FLOORS.items() if floor == 0)
 
 MODULE_LINES, FUNCTION_LINES = 400, 60
 # "path" or "path::function": why it may be longer than the rest.
-LONGER_WITH_A_REASON: dict[str, str] = {}
+LONGER_WITH_A_REASON: dict[str, str] = {
+    "cli/search.py::search": "a parameter for each flag, and there are forty; what it does is fifteen lines",
+}
 # A room whose parts are used under its own name: its __init__ says which, and does nothing else.
 RE_EXPORTING = {"features/__init__.py"}
 

@@ -15,7 +15,7 @@ from personsearch.cli.main import run
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-GROUPS = ("dataset", "baselines", "gallery")
+GROUPS = ("dataset", "baselines", "gallery", "person")
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -21,6 +21,7 @@ from personsearch.cli import (
     ablation,
     annotate,
     baselines,
+    calibrate,
     clips,
     dataset,
     demo,
@@ -32,6 +33,8 @@ from personsearch.cli import (
     forget,
     gallery,
     index,
+    person,
+    refine,
     search,
     sheet,
     train,
@@ -50,6 +53,9 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("refine")(refine.refine)
+app.add_typer(person.app, name="person")
+app.command("calibrate")(calibrate.calibrate)
 app.command("sheet")(sheet.sheet)
 app.command("annotate")(annotate.annotate)
 app.command("clips")(clips.clips)

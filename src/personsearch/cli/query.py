@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personsearch.cli.output import box_text, print_table
@@ -43,6 +44,20 @@ def parse_box(text: str) -> Array:
     if max(map(abs, numbers)) > FAR:
         raise UsageError(f"--box {text!r} lies outside of every picture", hint="numbers are pixels")
     return from_xywh(np.array(numbers))
+
+
+def parse_place(text: str) -> tuple[Path, str | None]:
+    """The file and, where it is there, the box of ``PICTURE`` or ``PICTURE:X,Y,W,H``.
+
+    A file whose whole name is ``text`` is meant as it stands.
+
+    >>> parse_place("a.jpg:1,2,3,4"), parse_place("a:b.jpg")
+    ((PosixPath('a.jpg'), '1,2,3,4'), (PosixPath('a:b.jpg'), None))
+    """
+    file, colon, box = text.rpartition(":")
+    if not colon or not file or box.count(",") != 3 or Path(text).exists():
+        return Path(text), None
+    return Path(file), box
 
 
 @dataclass(frozen=True, kw_only=True)

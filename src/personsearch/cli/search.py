@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from personsearch.cli import sought as words
 from personsearch.cli.filters import (
     CameraOption,
     MaxHeightOption,
@@ -22,23 +22,26 @@ from personsearch.cli.filters import (
     UntilOption,
     asked_filter,
 )
+from personsearch.cli.found import answer, example_record
 from personsearch.cli.options import (
     DeviceOption,
     FormatOption,
     GalleryOption,
     JsonOption,
-    ModelOption,
     NullOption,
     PartsOption,
 )
-from personsearch.cli.output import Answer, Printer, box_text, chosen, rounded_box
+from personsearch.cli.output import Printer, chosen, rounded_box
 from personsearch.cli.sources import clock
+from personsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from personsearch.baselines.open import Where
-    from personsearch.cli.query import Wanted
+    from personsearch.baselines.open import NamedSearcher
+    from personsearch.gallery.asking import Answered
+    from personsearch.gallery.gallery import Gallery
+    from personsearch.gallery.named import Example
     from personsearch.gallery.searching import Asked
-    from personsearch.types import Hit, Picture, SearchResult
+    from personsearch.types import Picture
 
 
 class PerKind(StrEnum):
@@ -48,19 +51,6 @@ class PerKind(StrEnum):
     PERSON = "person"
 
 
-QueryOption = Annotated[
-    Path, typer.Option("--query", "-q", help="Picture with the person.", show_default=False)
-]
-BoxOption = Annotated[
-    str | None,
-    typer.Option(
-        "--box", metavar="X,Y,W,H", help="Where the person is, in upright pixels.", show_default=False
-    ),
-]
-PickOption = Annotated[
-    int | None, typer.Option("--pick", help="Without --box: the person of this number.", show_default=False)
-]
-LargestOption = Annotated[bool, typer.Option("--largest", help="Without --box: whoever is largest.")]
 ConfOption = Annotated[
     float, typer.Option("--conf", min=0, max=1, help="Whom the detector scores less is nobody.")
 ]
@@ -70,25 +60,44 @@ HtmlOption = Annotated[
     typer.Option("--html", help="Also write one self-contained page.", dir_okay=False, show_default=False),
 ]
 PerOption = Annotated[PerKind, typer.Option("--per", help="One hit a picture, or everybody in it.")]
-OwnOption = Annotated[bool, typer.Option("--own", help="The query's own picture is an answer, too.")]
 ApproximateOption = Annotated[
     bool, typer.Option("--approximate", help="Look at the nearest cells only, where there are any.")
 ]
 ExitCodeOption = Annotated[bool, typer.Option("--exit-code", help="End with 1 when there is no hit.")]
+SaveOption = Annotated[
+    str | None,
+    typer.Option("--save-as", metavar="NAME", help="Keep the person with the gallery.", show_default=False),
+]
+SessionOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--session", help="Write the search to a file, for refine.", dir_okay=False, show_default=False
+    ),
+]
 
 
 def search(
-    query: QueryOption,
     gallery: GalleryOption,
-    model: ModelOption,
-    box: BoxOption = None,
-    pick: PickOption = None,
-    largest: LargestOption = False,
+    query: words.QueryOption = None,
+    box: words.BoxOption = None,
+    pick: words.PickOption = None,
+    largest: words.LargestOption = False,
+    crop: words.CropOption = None,
+    detection: words.DetectionOption = None,
+    person: words.PersonOption = None,
+    wrong: words.NotOption = None,
+    wrong_detection: words.NotDetectionOption = None,
+    model: words.AnyModelOption = None,
     conf: ConfOption = 0.5,
     top_k: TopOption = 10,
     html: HtmlOption = None,
     per: PerOption = PerKind.PICTURE,
-    own: OwnOption = False,
+    own: words.OwnOption = False,
+    rerank: words.RerankOption = "none",
+    rerank_top: words.RerankTopOption = 200,
+    context: words.ContextOption = False,
+    save_as: SaveOption = None,
+    session: SessionOption = None,
     camera: CameraOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -104,103 +113,172 @@ def search(
     as_json: JsonOption = False,
     null: NullOption = False,
 ) -> None:
-    """Find the person of one picture in a gallery, best hit first.
+    """Find a person in a gallery, best hit first.
 
-    Without --box the picture must show one person; several are listed, to be picked by number.
+    The person is somebody in a picture (--query; without a box it must show one person, several are
+    listed to be picked by number), a crop, a hit of an earlier search, or somebody saved; several of
+    these are one search, and people who are not meant (--not) lead it away from them.
     Hits are ranked by likeness of appearance, mostly clothing: a person who changed clothes is
-    missed, and somebody dressed alike is found. The query's own picture is left out. Conditions
-    (--camera, --since, --path ...) are met before anybody is ranked, and what is not known meets
-    none. The search is noted in the gallery's audit log. No hits is an answer, too: exit code 0.
+    missed, and somebody dressed alike is found. Where the model is calibrated, each hit has a
+    probability, and the search a verdict; no hit is hidden by it. Pictures of the query are left out.
+    Conditions (--camera ...) are met before ranking, and what is not known meets none. Searches are
+    noted in the gallery's audit log. No hits is an answer, too: exit code 0.
 
     \b
     Examples:
       personsearch search --query photo.jpg --box 412,88,140,390 --model model --gallery gallery
       personsearch search -q photo.jpg --largest -m model -g gallery -k 20 --html hits.html
-      personsearch search -q photo.jpg -m model -g gallery --camera north --since 2026-06-01
+      personsearch search -q a.jpg:412,88,140,390 -q b.jpg --not c.jpg -m model -g gallery --save-as Ana
+      personsearch search --person Ana -g gallery --camera north --since 2026-06-01
       personsearch search -q photo.jpg -m model -g gallery --format paths -0 | xargs -0 cp -t hits/
     """
-    from personsearch.baselines.open import Where
-    from personsearch.cli.query import Wanted
+    from personsearch.gallery.gallery import Gallery
+    from personsearch.gallery.named import checked_name
     from personsearch.gallery.searching import Asked
-    from personsearch.images import load
 
     printer = Printer(chosen(form, as_json, listing=True), null)
-    wanted = Wanted(box=box, pick=pick, largest=largest, conf=conf)
+    named = words.Named(
+        queries=query or (),
+        boxes=box or (),
+        pick=pick,
+        largest=largest,
+        conf=conf,
+        crops=crop or (),
+        detections=detection or (),
+        person=person,
+        wrong=wrong or (),
+        wrong_detections=wrong_detection or (),
+        own=own,
+        context=context,
+    )
+    order = words.asked_order(rerank, rerank_top, context)
     where = asked_filter(camera, since, until, path, min_height, max_height)
     asked = Asked(k=top_k, per=per.value, min_score=conf, where=where, exact=not approximate)
-    picture = load(query, name=str(query))
-    named = model, Where(parts=parts, device=device)
-    result, name = _find(picture, wanted, asked, gallery, named, None if own else query)
-    note_search(result, query, asked, purpose)
-    _write_page(html, result, picture, name)
-    printer(answer(result, html, asked))
-    raise typer.Exit(int(exit_code and not result.hits))
-
-
-def _find(
-    picture: Picture,
-    wanted: Wanted,
-    asked: Asked,
-    gallery: Path,
-    model: tuple[str, Where],
-    without: Path | None,
-) -> tuple[SearchResult, str]:
-    """Who is like the person wanted, and the name of the model that says so."""
-    from personsearch.baselines.open import open_searcher
-    from personsearch.cli.query import warn_if_small
-    from personsearch.gallery.gallery import Gallery
-    from personsearch.types import Query
-
-    person = wanted.given(picture)
+    if save_as is not None:
+        checked_name(save_as)
+    shown = named.shown()
     with Gallery.open(gallery) as opened:
-        searcher = open_searcher(*model)
-        opened.check_model(searcher.fingerprint)
-        if person is None:
-            person = wanted.found(picture, searcher.detect(picture))
-        warn_if_small(person)
-        results = opened.search_many(
-            searcher.embed(picture, person[None]),
-            [Query(picture.name, person)],
-            asked,
-            fingerprint=searcher.fingerprint,
-            exclude_pictures=[without],
+        whom, model_name = words.described(named, shown, opened, lambda: opened_model(model, parts, device))
+        answered = opened.ask(whom, asked, order)
+        note_search(answered, asked, purpose)
+        keep(opened, answered, asked, save_as or None, named.person, session)
+    write_page(html, answered, shown[0].picture if shown and shown[0].right else None, model_name)
+    printer(answer(answered, html, asked))
+    raise typer.Exit(int(exit_code and not answered.result.hits))
+
+
+def opened_model(model: str | None, parts: Path, device: str) -> NamedSearcher:
+    """The model that describes pictures; UsageError where none was named."""
+    from personsearch.baselines.open import Where, open_searcher
+
+    if model is None:
+        raise UsageError("pictures need --model to be described", hint="give the model of the gallery")
+    return open_searcher(model, Where(parts=parts, device=device))
+
+
+def keep(
+    gallery: Gallery,
+    answered: Answered,
+    asked: Asked,
+    save_as: str | None,
+    person: str | None,
+    session: Path | None,
+) -> None:
+    """Save whom a search was for under a name, and the search in a file, where that is wanted."""
+    from personsearch.gallery.session import Session
+    from personsearch.gallery.session import save_as as save
+
+    shown = tuple(hit.detection for hit in answered.result.hits)
+    examples = tuple(placed(example) for example in answered.sought.examples)
+    whom = replace(answered.sought.person, examples=examples, shown=shown)
+    if save_as is not None:
+        whom = save(gallery, save_as, whom)
+    elif person is not None:
+        _remember(gallery, person, shown)
+    if session is not None:
+        kept = Session(
+            person=whom,
+            model=gallery.fingerprint,
+            asked=asked,
+            own=answered.sought.own,
+            saved=save_as or person,
         )
-    return results[0], searcher.name
+        kept.write(session)
 
 
-def note_search(result: SearchResult, query: Path, asked: Asked, purpose: str) -> None:
+def _remember(gallery: Gallery, name: str, shown: tuple[int, ...]) -> None:
+    """Note which hits of a saved person were shown, so that they can be judged by rank."""
+    from personsearch.errors import InputError, PersonSearchError
+    from personsearch.gallery.named import NamedPeople, NamedPerson
+
+    def act(old: NamedPerson | None) -> NamedPerson | None:
+        return None if old is None else replace(old, shown=shown)
+
+    try:
+        NamedPeople(gallery.path).change(name, act)
+    except InputError:
+        raise
+    except PersonSearchError as error:  # a gallery that cannot be written to is searched all the same
+        print(f"warning: these hits cannot be judged by rank later: {error}", file=sys.stderr)
+
+
+def placed(example: Example) -> Example:
+    """The same with a path that holds from anywhere."""
+    if not example.picture:
+        return example
+    path = Path(example.picture)
+    return replace(example, picture=str(path.parent.resolve() / path.name))
+
+
+def note_search(answered: Answered, asked: Asked, purpose: str, action: str = "search") -> None:
     """Put a search into the gallery's audit log: who looked for whom, and what was found.
 
     A gallery that cannot be written to (on read-only media, or somebody else's) is searched all the
     same, and the user is told that nothing was noted.
     """
-    from personsearch.errors import PersonSearchError
-    from personsearch.files import sha256_of
-    from personsearch.gallery.audit import AuditLog
-
-    details = {
+    first = answered.sought.right[0]
+    details: dict[str, Any] = {
         "query": {
-            "picture": str(query),
-            "sha256": sha256_of(query),
-            "box_xyxy": rounded_box(result.query.box),
+            "picture": first.picture,
+            "sha256": first.sha256,
+            "box_xyxy": rounded_box(first.box),
         },
-        "model": result.model,
+        "model": answered.result.model,
         "filter": asked.where.to_json(),
-        "hits": [hit.detection for hit in result.hits],
+        "hits": [hit.detection for hit in answered.result.hits],
         "purpose": purpose,
     }
+    if len(answered.sought.examples) > 1 or first.detection is not None:
+        details["examples"] = [example_record(example) for example in answered.sought.examples]
+        details["person"] = answered.sought.name
+    note(Path(answered.result.gallery), action, details)
+
+
+def note(gallery: Path, action: str, details: dict[str, Any]) -> None:
+    """Add a record to a gallery's audit log; a warning where that cannot be."""
+    from personsearch.errors import PersonSearchError
+    from personsearch.gallery.audit import AuditLog
+
     try:
-        AuditLog(Path(result.gallery)).append("search", details)
+        AuditLog(gallery).append(action, details)
     except PersonSearchError as error:
-        print(f"warning: this search is not in the audit log: {error}", file=sys.stderr)
+        print(f"warning: this {action} is not in the audit log: {error}", file=sys.stderr)
 
 
-def _write_page(path: Path | None, result: SearchResult, picture: Picture, model: str) -> None:
+def write_page(path: Path | None, answered: Answered, picture: Picture | None, model: str) -> None:
+    """Write the page of a search, where one is wanted; ``picture`` is the query's, if it is at hand."""
     if path is None:
         return
     from personsearch.files import write_text
+    from personsearch.media.stills import Stills
     from personsearch.report.html import PageOptions, search_page
 
+    result = answered.result
+    if picture is None:
+        first = answered.sought.right[0]
+        with Stills() as stills:
+            found = stills(Path(first.picture), first.frame, first.position)
+        picture = replace(found, name=result.query.scene)
     frames: dict[str, tuple[Path, float]] = {}
     hits = []
     for hit in result.hits:
@@ -233,67 +311,3 @@ def _loader(frames: dict[str, tuple[Path, float]]) -> Callable[[str], Picture]:
         return load(name) if found is None else decode(found, name)
 
     return shown
-
-
-def answer(result: SearchResult, html: Path | None = None, asked: Asked | None = None) -> Answer:
-    """The hits of a search, best first."""
-    record = {
-        "schema": "personsearch.search/1",
-        "query": {"picture": result.query.scene, "box_xyxy": rounded_box(result.query.box)},
-        "gallery": result.gallery,
-        "pictures": result.pictures,
-        "people": result.people,
-        "model": result.model,
-        "similarity": result.similarity,
-        "filter": {} if asked is None else asked.where.to_json(),
-        "exact": asked is None or asked.exact,
-        "hits": [hit_record(hit) for hit in result.hits],
-        "html": None if html is None else str(html),
-    }
-    before = [
-        f"query    {result.query.scene}  box {box_text(result.query.box)}",
-        f"gallery  {result.gallery}: {result.people} people in {result.pictures} pictures",
-    ]
-    after = [] if result.hits else ["no hits"]
-    if html is not None:
-        after.append(f"page     {html}")
-    return Answer(
-        record=record,
-        rows=[hit_row(hit) for hit in result.hits],
-        before=before,
-        after=after,
-        paths=list(dict.fromkeys(hit.picture for hit in result.hits)),
-    )
-
-
-def hit_record(hit: Hit) -> dict[str, Any]:
-    """One hit as JSON."""
-    return {
-        "rank": hit.rank,
-        "similarity": hit.similarity,
-        "probability": hit.probability,
-        "picture": hit.picture,
-        "box_xyxy": rounded_box(hit.box),
-        "score": round(hit.score, 4),
-        "detection": hit.detection,
-        "camera": hit.camera,
-        "time": hit.time,
-        "position_s": hit.position,
-        "span": None if hit.span is None else hit.span._asdict(),
-    }
-
-
-def hit_row(hit: Hit) -> dict[str, Any]:
-    """One hit as a line of a table."""
-    when = None if hit.time is None else datetime.fromtimestamp(hit.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return {
-        "rank": hit.rank,
-        "probability": hit.probability,
-        "similarity": hit.similarity,
-        "picture": hit.picture,
-        "at": None if hit.position is None else clock(hit.position),
-        "when": when,
-        "camera": hit.camera,
-        "box x,y,w,h": box_text(hit.box),
-        "score": hit.score,
-    }

@@ -205,15 +205,29 @@ def calibration_file(gallery: Path, generation: int) -> Path:
     return gallery / (table_name(name.stem, generation) + name.suffix)
 
 
+def own_calibration_file(gallery: Path, generation: int) -> Path:
+    """Where a calibration is kept that was made with this gallery; it wins over the model's."""
+    return gallery / (table_name("own-calibration", generation) + ".json")
+
+
 def write_calibration(gallery: Path, calibration: Calibration, generation: int = 0) -> None:
     """Keep the model's calibration with the people it described."""
     write_json(calibration_file(gallery, generation), calibration.to_json())
 
 
-def read_calibration(gallery: Path, generation: int = 0) -> Calibration | None:
-    """The calibration kept with the gallery, if there is one."""
-    path = calibration_file(gallery, generation)
-    return Calibration.from_json(read_object(path)) if path.is_file() else None
+def read_calibration(gallery: Path, generation: int = 0, *, own: bool = True) -> Calibration | None:
+    """The calibration kept with the gallery, if there is one: its own, or else the model's.
+
+    Args:
+        gallery: its folder.
+        generation: of its model.
+        own: False gives the model's in any case.
+    """
+    paths = [calibration_file(gallery, generation)]
+    if own:
+        paths.insert(0, own_calibration_file(gallery, generation))
+    found = next((path for path in paths if path.is_file()), None)
+    return None if found is None else Calibration.from_json(read_object(found))
 
 
 def _beside(root: Path, gallery: Path) -> str | None:

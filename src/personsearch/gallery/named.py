@@ -131,9 +131,8 @@ class NamedPerson:
 
     def including(self, examples: Iterable[Example]) -> NamedPerson:
         """With these as well; who is there already is judged anew, not there twice."""
-        fresh = {example.key: example for example in examples}
-        kept = [example for example in self.examples if example.key not in fresh]
-        return replace(self, examples=(*kept, *fresh.values()))
+        known = {example.key: example for example in (*self.examples, *examples)}
+        return replace(self, examples=tuple(known.values()))
 
     def without(self, gone: Callable[[Example], bool], numbers: Collection[int] = ()) -> NamedPerson:
         """Without the examples that ``gone`` says, and without these numbers among the hits shown."""

@@ -11,9 +11,11 @@ from personsearch.errors import ModelMismatch, PersonSearchError
 from personsearch.files import sha256_of
 from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
+from personsearch.gallery.asking import Answered, Order, Sought, answer, examples_of
 from personsearch.gallery.description import DESCRIPTION, Description, read_calibration, read_description
 from personsearch.gallery.filters import Filter
 from personsearch.gallery.ledger import Entry, Ledger, Place
+from personsearch.gallery.named import Example
 from personsearch.gallery.people import Per
 from personsearch.gallery.searching import Asked, Searched, checked
 from personsearch.gallery.snapshot import Snapshot, State, read_ledger
@@ -168,6 +170,38 @@ class ReadableGallery:
         without = [None if file is None else self._picture_in(Path(file), state.ledger) for file in excluded]
         searched = Searched(path=self.path, about=self._about, calibration=self.calibration, state=state)
         return list(searched.answers(table, queries, without, asked))
+
+    def ask(self, sought: Sought, asked: Asked, order: Order | None = None) -> Answered:
+        """Who is like somebody of whom there are examples, right and wrong ones, and is anybody?
+
+        What :meth:`search` gives, for several examples, with a verdict on the whole; see
+        :mod:`personsearch.gallery.asking`.
+
+        Raises:
+            InputError: there is no example of the person by this gallery's model.
+            UsageError: ``order`` asks for something that cannot be had here.
+            PersonSearchError: people are missing that the ledger promises.
+        """
+        state = self._newest()
+        pictures = {e.key: self._shown_in(e, state.ledger) for e in sought.examples if e.position is None}
+        searched = Searched(path=self.path, about=self._about, calibration=self.calibration, state=state)
+        return answer(searched, sought, asked, order or Order(), pictures)
+
+    def _shown_in(self, example: Example, ledger: Ledger) -> int | None:
+        """The picture that an example is from, by its content, else by its place."""
+        known = ledger.picture_of(example.sha256) if example.sha256 else None
+        if known is not None or not example.picture:
+            return known
+        return self._picture_in(Path(example.picture), ledger)
+
+    def examples(self, detections: Sequence[int], *, right: bool = True) -> list[Example]:
+        """People of this gallery as examples to search with, in the order of ``detections``.
+
+        Raises:
+            InputError: one of the numbers is nobody's.
+        """
+        self._newest()
+        return examples_of(self._people_table, self._ledger, self.file, detections, right)
 
     def stored(self, detections: Sequence[int]) -> list[Stored]:
         """What is known of the people with these numbers, also where their picture is missing.

@@ -14,6 +14,7 @@ from personsearch.gallery.ledger import Entry
 from personsearch.gallery.people import Per
 from personsearch.gallery.snapshot import State
 from personsearch.ranking.calibration import Calibration
+from personsearch.ranking.presence import hit_probabilities
 from personsearch.types import Array, Hit, Query, SearchResult
 
 
@@ -68,9 +69,7 @@ class Searched:
             asked: what for.
         """
         people = self.state.people
-        wanted = people.meeting(asked.where, asked.min_score)
-        if asked.where.paths:
-            wanted &= self._named(asked.where)
+        wanted = self.wanted(asked)
         kind = self.about.similarity
         located = None if asked.exact else self.state.located(self.path, self.about.fingerprint)
         if located is None:
@@ -80,16 +79,32 @@ class Searched:
                 located.best(query, asked.k, asked.per, wanted, picture)
                 for query, picture in zip(embeddings, without, strict=True)
             )
+        ranked = int(np.count_nonzero(wanted))
         for query, (rows, alike) in zip(queries, found, strict=True):
-            yield SearchResult(
-                query=query,
-                hits=self._hits(rows, alike, asked.where),
-                gallery=str(self.path),
-                model=self.about.fingerprint,
-                similarity=kind,
-                pictures=self.state.pictures,
-                people=len(people),
-            )
+            yield self.result(query, self.hits(rows, alike, asked.where, self.chances(alike, ranked)))
+
+    def wanted(self, asked: Asked) -> Array:
+        """(n,) bool: who may be an answer."""
+        wanted = self.state.people.meeting(asked.where, asked.min_score)
+        if asked.where.paths:
+            wanted &= self._named(asked.where)
+        return wanted
+
+    def chances(self, alike: Array, ranked: int) -> Array | None:
+        """The probability of each hit, the best of so many people; None without a calibration."""
+        return None if self.calibration is None else hit_probabilities(self.calibration, alike, ranked)
+
+    def result(self, query: Query, hits: tuple[Hit, ...]) -> SearchResult:
+        """These hits as the answer to a query."""
+        return SearchResult(
+            query=query,
+            hits=hits,
+            gallery=str(self.path),
+            model=self.about.fingerprint,
+            similarity=self.about.similarity,
+            pictures=self.state.pictures,
+            people=len(self.state.people),
+        )
 
     def _named(self, where: Filter) -> Array:
         """(n,) bool: whose picture the globs name, at one of its places."""
@@ -113,10 +128,9 @@ class Searched:
         folders = [source.folder(self.path).as_posix() for source in self.about.sources]
         return lambda entry: named(entry.place, f"{folders[entry.source].rstrip('/')}/{entry.path}")
 
-    def _hits(self, chosen: Array, alike: Array, where: Filter) -> tuple[Hit, ...]:
+    def hits(self, chosen: Array, alike: Array, where: Filter, chances: Array | None) -> tuple[Hit, ...]:
         """The people in the rows ``chosen``, with all that is known of them."""
         people = self.state.people
-        chances = None if self.calibration is None else self.calibration.probability(alike)
         named = self._namer(where)
         hits = []
         for rank, row in enumerate(chosen.tolist()):

@@ -16,7 +16,13 @@ from personsearch.files import disk_errors, sync_folder, write_json
 from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
 from personsearch.gallery.audit import AuditLog
-from personsearch.gallery.description import Description, calibration_file, read_object, table_name
+from personsearch.gallery.description import (
+    Description,
+    calibration_file,
+    own_calibration_file,
+    read_object,
+    table_name,
+)
 from personsearch.gallery.tables import Table
 from personsearch.types import Similarity
 
@@ -128,4 +134,5 @@ def remove_tables(gallery: Path, generation: int) -> None:
             if folder.exists():
                 shutil.rmtree(folder)
         calibration_file(gallery, generation).unlink(missing_ok=True)
+        own_calibration_file(gallery, generation).unlink(missing_ok=True)
         sync_folder(gallery)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from personsearch.gallery import removal, side
 from personsearch.gallery.audit import AuditLog
 from personsearch.gallery.description import Description, read_calibration, read_description
 from personsearch.gallery.ledger import Ledger
+from personsearch.gallery.named import NamedPeople
 from personsearch.gallery.snapshot import read_ledger
 from personsearch.gallery.suppression import Suppression, overlapping, read_suppression
 from personsearch.gallery.tables import Table
@@ -188,6 +190,8 @@ def _pairs(table: Table) -> list[tuple[int, str]]:
 def _check_beside(path: Path, about: Description, found: _Found) -> None:
     """The small files beside the tables."""
     found.attempt("calibration", lambda: read_calibration(path, about.generation), mendable=False)
+    for name in NamedPeople(path).names():
+        found.attempt("named people", partial(NamedPeople(path).load, name), mendable=False)
     if found.attempt("migration", lambda: side.read_side(path), mendable=False) and side.read_side(path):
         found.add("note", "migration", "a migration to another model is not finished", side.FILE)
     report = AuditLog(path).check()

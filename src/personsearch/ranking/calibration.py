@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,48 @@ from personsearch.errors import InputError
 from personsearch.types import Array
 
 Method = Literal["isotonic", "platt"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchFit:
+    """How whole searches came out: what pairs alone cannot tell (:mod:`personsearch.ranking.presence`).
+
+    Attributes:
+        slope, intercept: from a hit's evidence to the log-odds that it is the person.
+        present: slope and intercept from a search's evidence to the log-odds that the person is there;
+            None where that was not measured.
+        absent_below: where nobody is so similar, the person is likely absent; None: never say so.
+        searches: for people who were there, that it was measured on.
+    """
+
+    slope: float
+    intercept: float
+    present: tuple[float, float] | None = None
+    absent_below: float | None = None
+    searches: int = 0
+
+    def __post_init__(self) -> None:
+        present = self.present or (0.0, 0.0)
+        numbers = [self.slope, self.intercept, *present, self.absent_below or 0.0]
+        if not np.isfinite(numbers).all() or min(self.slope, present[0]) < 0:
+            raise ValueError("coefficients must be finite, slopes not negative")
+        if self.searches < 0:
+            raise ValueError(f"searches cannot be {self.searches}")
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> SearchFit:
+        """What ``dataclasses.asdict`` gave; KeyError, TypeError or ValueError for anything else."""
+        absent, present = value["absent_below"], value["present"]
+        if present is not None:
+            slope, intercept = present
+            present = float(slope), float(intercept)
+        return SearchFit(
+            slope=float(value["slope"]),
+            intercept=float(value["intercept"]),
+            present=present,
+            absent_below=None if absent is None else float(absent),
+            searches=int(value["searches"]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +73,7 @@ class Calibration:
         slope, intercept: of the logistic curve, ``1 / (1 + exp(-(slope s + intercept)))``.
         pairs: how many pairs it was fitted on.
         prior: share of right ones among them.
+        searches: how whole searches came out, where somebody has measured it.
     """
 
     method: Method
@@ -40,6 +83,7 @@ class Calibration:
     probabilities: tuple[float, ...] = ()
     slope: float = 0.0
     intercept: float = 0.0
+    searches: SearchFit | None = None
 
     def __post_init__(self) -> None:
         knots, values = np.array(self.similarities, float), np.array(self.probabilities, float)
@@ -98,6 +142,9 @@ class Calibration:
             "pairs": self.pairs,
             "prior": self.prior,
         }
+        if self.searches is not None:
+            fit = asdict(self.searches)
+            kept["searches"] = fit | {"present": None if fit["present"] is None else list(fit["present"])}
         if self.method == "isotonic":
             return kept | {
                 "similarities": list(self.similarities),
@@ -126,6 +173,7 @@ class Calibration:
                 probabilities=tuple(float(x) for x in value.get("probabilities", ())),
                 slope=float(value.get("slope", 0.0)),
                 intercept=float(value.get("intercept", 0.0)),
+                searches=None if value.get("searches") is None else SearchFit.from_json(value["searches"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(

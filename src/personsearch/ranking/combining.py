@@ -50,7 +50,8 @@ def combined(
     if not away >= 0:
         raise ValueError(f"a weight is not negative, got {away}")
     if len(right) == 1 and (not len(wrong) or away == 0):
-        return np.asarray(positives, np.float32)[0].copy()
+        alone: Array = np.asarray(positives, np.float32)[0].copy()
+        return alone
     if kind == "cosine":
         right, wrong = _unit(right), _unit(wrong)
     middle = right.mean(axis=0)

@@ -19,8 +19,8 @@ from personsearch.evaluation.search import score_search
 from personsearch.features import extract
 from personsearch.progress import Progress, silent
 from personsearch.protocols import camera_trials
-from personsearch.ranking.calibration import Calibration, fit_calibration
-from personsearch.ranking.similarity import similarities
+from personsearch.ranking.calibration import Calibration
+from personsearch.ranking.presence import calibrate_people
 from personsearch.training.settings import ValidationSettings
 from personsearch.types import Array, Embedder, Query, Scene, Searcher, SearchScores
 
@@ -42,9 +42,9 @@ def choose_validation(scenes: Sequence[Scene], count: int, seed: int) -> Array:
 def calibrate(
     searcher: Embedder, scenes: Sequence[Scene], identities: Array, *, progress: Progress = silent
 ) -> Calibration | None:
-    """Similarity to probability, from all pairs of appearances of people training never named.
+    """Similarity to probability, from appearances of people training never named: pairs and searches.
 
-    Pairs within one picture are left out: they are always two people. None without identities.
+    See :func:`personsearch.ranking.presence.calibrate_people`. None without identities.
     """
     if not len(identities):
         return None
@@ -59,12 +59,7 @@ def calibrate(
         people += scene.people[rows].tolist()
         pictures += [i] * len(rows)
     vectors = np.concatenate(embeddings)
-    table = similarities(vectors, vectors, searcher.similarity)
-    first, second = np.triu_indices(len(vectors), k=1)
-    who, where = np.array(people), np.array(pictures)
-    apart = where[first] != where[second]
-    first, second = first[apart], second[apart]
-    return fit_calibration(table[first, second], who[first] == who[second])
+    return calibrate_people(vectors, np.array(people), np.array(pictures), searcher.similarity)
 
 
 @dataclass(frozen=True, eq=False)

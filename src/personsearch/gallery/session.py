@@ -1,0 +1,137 @@
+"""A search that can go on: whom it was for, under which conditions, which hits were shown and judged.
+
+The file is written where the user says, whole or not at all. It holds vectors of people, and lies
+outside of the gallery: forgetting somebody does not reach it. Whoever is not in the gallery any
+more, or is kept out of it, is therefore left out when a session is read, and out of the file as
+soon as it is written again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from personsearch.errors import InputError, ModelMismatch
+from personsearch.files import write_text
+from personsearch.gallery.description import read_object
+from personsearch.gallery.filters import Filter
+from personsearch.gallery.named import NamedPeople, NamedPerson
+from personsearch.gallery.named_forgetting import kept_out
+from personsearch.gallery.reading import ReadableGallery
+from personsearch.gallery.searching import Asked
+
+SCHEMA = "personsearch.session/1"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Session:
+    """A search, so far.
+
+    Attributes:
+        person: whom it is for: examples, judged hits among them, and the hits shown last.
+        model: fingerprint of the gallery's model.
+        asked: how many hits, and who is searched.
+        own: whether the pictures of the examples are answers.
+        saved: under which name the person is kept with the gallery, too, if any.
+    """
+
+    person: NamedPerson
+    model: str
+    asked: Asked = field(default_factory=Asked)
+    own: bool = False
+    saved: str | None = None
+
+    def write(self, path: Path) -> None:
+        """Write the file, all or nothing."""
+        asked = {
+            "k": self.asked.k,
+            "per": self.asked.per,
+            "min_score": self.asked.min_score,
+            "exact": self.asked.exact,
+            "where": self.asked.where.to_json(),
+        }
+        value = {
+            "schema": SCHEMA,
+            "model": self.model,
+            "asked": asked,
+            "own": self.own,
+            "saved": self.saved,
+            "person": self.person.to_json(),
+        }
+        write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_session(path: Path, gallery: ReadableGallery) -> tuple[Session, int]:
+    """The search in a file, as far as its people may still be looked for; how many examples may not.
+
+    Raises:
+        InputError: there is no such file, it is no session, or nobody is left to look for.
+        ModelMismatch: it is of a gallery of another model.
+    """
+    hint = "write one with: personsearch search --session FILE"
+    if not path.is_file():
+        raise InputError(f"there is no session at {path}", hint=hint)
+    value = read_object(path)
+    try:
+        if value["schema"] != SCHEMA:
+            raise ValueError(f"schema {value['schema']!r}")
+        session = Session(
+            person=NamedPerson.from_json(value["person"], path),
+            model=str(value["model"]),
+            asked=_asked(value["asked"]),
+            own=bool(value["own"]),
+            saved=None if value["saved"] is None else str(value["saved"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} is no session: {type(error).__name__} at {error}", hint=hint) from error
+    if session.model != gallery.fingerprint:
+        raise ModelMismatch(
+            f"{path} is a search by model {session.model[:12]}, the gallery is {gallery.fingerprint[:12]}'s",
+            hint="search anew, with the gallery's model",
+        )
+    numbers = {e.detection for e in session.person.examples if e.detection is not None}
+    numbers |= set(session.person.shown)
+    there = {person.detection for person in gallery.stored(sorted(numbers))}
+    out = kept_out(gallery.path, gallery.similarity, frozenset(numbers - there))
+    person = session.person.without(out, numbers - there)
+    if not any(example.right for example in person.examples):
+        raise InputError(f"nobody is left to look for in {path}", hint="they were forgotten; search anew")
+    return replace(session, person=person), len(session.person.examples) - len(person.examples)
+
+
+def save_as(gallery: ReadableGallery, name: str, person: NamedPerson) -> NamedPerson:
+    """Keep the examples of ``person`` with the gallery under a name; one that is there gets them as well.
+
+    Whoever is being forgotten at the same time is not saved: that is looked at while nobody else may
+    change named people, and forgetting takes the saved ones out after everything else.
+
+    Raises:
+        UsageError: that cannot be a name.
+        InputError: nobody is left to be saved.
+    """
+
+    def act(old: NamedPerson | None) -> NamedPerson:
+        numbers = {e.detection for e in person.examples if e.detection is not None} | set(person.shown)
+        gone = frozenset(numbers - {one.detection for one in gallery.stored(sorted(numbers))})
+        left = person.without(kept_out(gallery.path, gallery.similarity, gone), gone)
+        if not any(example.right for example in left.examples):
+            raise InputError(f"nobody is left to be saved as {name}", hint="they were forgotten")
+        base = old or NamedPerson(name=name)
+        return replace(base.including(left.examples), shown=left.shown)
+
+    saved = NamedPeople(gallery.path).change(name, act)
+    return person if saved is None else saved
+
+
+def _asked(value: dict[str, Any]) -> Asked:
+    kept: dict[str, Any] = dict(value["where"])
+    where: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
+    return Asked(
+        k=int(value["k"]),
+        per=value["per"],
+        min_score=float(value["min_score"]),
+        exact=bool(value["exact"]),
+        where=Filter(**where),
+    )

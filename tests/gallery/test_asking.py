@@ -1,0 +1,239 @@
+"""Looking for somebody by several examples: who is left out, in which order, and whether anybody is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from personsearch.errors import InputError, ModelMismatch, UsageError
+from personsearch.gallery.asking import Order, Sought
+from personsearch.gallery.filters import Filter
+from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.named import Example, NamedPeople, NamedPerson
+from personsearch.gallery.searching import Asked
+from personsearch.gallery.session import Session, read_session, save_as
+from personsearch.ranking.calibration import Calibration, SearchFit
+from personsearch.ranking.combining import combined
+from personsearch.ranking.context import match_in_context
+from personsearch.ranking.kreciprocal import KReciprocalRules, rerank
+from personsearch.ranking.presence import hit_probabilities, search_evidence
+from personsearch.ranking.similarity import similarities
+from personsearch.types import Detections
+
+MODEL = "a" * 64
+CURVE = Calibration(method="platt", pairs=1000, prior=0.05, slope=8.0, intercept=-5.0)
+
+
+def outside(vector: np.ndarray, *, right: bool = True, **more) -> Example:
+    """An example of a picture that the gallery does not know."""
+    return Example(vector=vector, model=MODEL, right=right, picture="", box=[0, 0, 10, 30], **more)
+
+
+@pytest.fixture
+def crowd(new_gallery: Callable, state: Callable) -> Gallery:
+    """Eight pictures of three people each, 4 numbers a person; person i has the number i + 1."""
+    gallery = new_gallery(dim=4, similarity="cosine", calibration=CURVE)
+    rng = np.random.default_rng(8)
+    for picture in range(8):
+        boxes = np.array([[20 * i, 0, 20 * i + 10, 30] for i in range(3)], np.float32)
+        seen = Detections(boxes, [0.9, 0.8, 0.7], rng.standard_normal((3, 4)))
+        gallery.add_picture(
+            state(gallery, f"{picture}.jpg"), seen, camera="north" if picture < 4 else "south"
+        )
+    gallery.flush()
+    return gallery
+
+
+def everything(gallery: Gallery):
+    people = gallery._newest().people
+    return people.detection, people.picture, people.vectors
+
+
+def numbers(answered) -> list[int]:
+    return [hit.detection for hit in answered.result.hits]
+
+
+EVERYBODY = Asked(k=100, per="person", min_score=0.0)
+
+
+def test_several_examples_rank_as_their_combination_does(crowd: Gallery) -> None:
+    detection, _, vectors = everything(crowd)
+    right, wrong = np.random.default_rng(1).standard_normal((2, 2, 4)).astype(np.float32)
+    examples = [outside(v) for v in right] + [outside(v, right=False) for v in wrong]
+    for some in (examples[:1], examples[:2], examples):
+        found = crowd.ask(Sought(name="x", examples=tuple(some)), EVERYBODY)
+        query = combined(right[: len([e for e in some if e.right])], wrong if len(some) == 4 else None)
+        alike = similarities(query[None], vectors, "cosine")[0]
+        assert numbers(found) == detection[np.argsort(-alike, kind="stable")].tolist()
+        assert found.ranked == 24
+
+
+def test_probabilities_are_of_the_mean_pair_and_the_verdict_of_the_best_pictures(crowd: Gallery) -> None:
+    detection, picture, vectors = everything(crowd)
+    right = np.random.default_rng(2).standard_normal((3, 4)).astype(np.float32)
+    sought = Sought(name="x", examples=tuple(outside(v) for v in right))
+    found = crowd.ask(sought, EVERYBODY)
+    mean = similarities(right, vectors, "cosine").mean(axis=0)
+    row = {number: i for i, number in enumerate(detection.tolist())}
+    for hit in found.result.hits:
+        expected = hit_probabilities(CURVE, mean[[row[hit.detection]]], 24)[0]
+        assert hit.probability == pytest.approx(expected, rel=1e-5)
+    best = [mean[picture == number].max() for number in np.unique(picture)]
+    assert found.judgement is not None
+    assert found.judgement.evidence == pytest.approx(search_evidence(CURVE, np.array(best), 24), rel=1e-4)
+    for k in (1, 5, 8):  # however many hits are shown, the same verdict
+        assert crowd.ask(sought, Asked(k=k, min_score=0.0)).judgement == found.judgement
+
+
+def test_absence_is_said_where_it_was_measured(crowd: Gallery) -> None:
+    fit = SearchFit(slope=1.0, intercept=0.0, absent_below=0.9, searches=40)
+    crowd.calibration = replace(CURVE, searches=fit)
+    sought = Sought(name="x", examples=(outside(np.array([1.0, 0, 0, 0])),))
+    assert crowd.ask(sought, Asked(where=Filter(cameras=("nowhere",)))).judgement.verdict == "likely absent"
+    crowd.calibration = None
+    assert crowd.ask(sought, Asked()).judgement is None
+
+
+def test_who_is_known_is_left_out(crowd: Gallery) -> None:
+    right, wrong = crowd.examples([5]), crowd.examples([8, 10], right=False)
+    found = numbers(crowd.ask(Sought(name="x", examples=(*right, *wrong)), EVERYBODY))
+    # 4, 5, 6 are in the picture of the person; 8 and 10 are others, whose neighbours may be the person
+    assert set(range(1, 25)) - set(found) == {4, 5, 6, 8, 10}
+    found = numbers(crowd.ask(Sought(name="x", examples=(*right, *wrong), own=True), EVERYBODY))
+    assert set(range(1, 25)) - set(found) == {8, 10}
+    place = [
+        replace(e, detection=None, picture="elsewhere.jpg") for e in (*right, *wrong)
+    ]  # by content and box
+    found = numbers(crowd.ask(Sought(name="x", examples=tuple(place)), EVERYBODY))
+    assert set(range(1, 25)) - set(found) == {4, 5, 6, 8, 10}
+
+
+def test_of_a_video_only_the_tracklet_is_left_out(new_gallery: Callable, state: Callable) -> None:
+    gallery = new_gallery(dim=4, similarity="cosine")
+    boxes = np.array([[0, 0, 10, 30], [20, 0, 30, 30]], np.float32)
+    seen = Detections(boxes, [0.9, 0.8], np.eye(4)[:2])
+    gallery.add_picture(state(gallery, "a.jpg"), seen, frame=3)
+    gallery.add_picture(state(gallery, "b.jpg"), seen, frame=9)
+    assert numbers(gallery.ask(Sought(name="x", examples=tuple(gallery.examples([1]))), EVERYBODY)) == [3, 4]
+
+
+def test_k_reciprocal_is_that_of_the_ranking_room(crowd: Gallery) -> None:
+    detection, _, vectors = everything(crowd)
+    query = np.array([0.4, -1.0, 0.3, 0.9], np.float32)
+    sought = Sought(name="x", examples=(outside(query),))
+    alike = similarities(query[None], vectors, "cosine")[0]
+    for top in (10, 24):
+        rules = KReciprocalRules(top=top, k1=5, k2=2)
+        found = numbers(crowd.ask(sought, EVERYBODY, Order(kind="k-reciprocal", rules=rules)))
+        best, _ = rerank(query, vectors, alike, "cosine", rules)
+        plain = np.argsort(-alike, kind="stable")
+        rest = [row for row in plain.tolist() if row not in set(best.tolist())]
+        assert found == detection[[*best.tolist(), *rest]].tolist()
+        assert found != detection[plain].tolist()
+    per = crowd.ask(sought, Asked(k=8, min_score=0.0), Order(kind="k-reciprocal", rules=rules))
+    assert len({hit.picture for hit in per.result.hits}) == 8
+
+
+def test_context_is_that_of_the_ranking_room(crowd: Gallery) -> None:
+    detection, picture, vectors = everything(crowd)
+    rng = np.random.default_rng(3)
+    query, others = rng.standard_normal(4).astype(np.float32), rng.standard_normal((2, 4)).astype(np.float32)
+    sought = Sought(name="x", examples=(outside(query),), context=others)
+    found = numbers(crowd.ask(sought, EVERYBODY, Order(kind="context", k1=4, k2=3)))
+    alike = similarities(query[None], vectors, "cosine")[0]
+    revised = match_in_context(alike, picture, vectors, np.vstack([query[None], others]), k1=4, k2=3)
+    assert found == detection[np.argsort(-revised, kind="stable")].tolist()
+    assert found != detection[np.argsort(-alike, kind="stable")].tolist()
+
+
+def test_companions_of_a_hit_are_the_gallerys(crowd: Gallery) -> None:
+    _, _, vectors = everything(crowd)
+    hit = crowd.examples([5])
+    given = Sought(name="x", examples=tuple(hit), context=vectors[[3, 5]])
+    order = Order(kind="context", k1=4)
+    by_itself = crowd.ask(Sought(name="x", examples=tuple(hit)), EVERYBODY, order)
+    assert numbers(by_itself) == numbers(crowd.ask(given, EVERYBODY, order))
+    with pytest.raises(UsageError, match="no context"):
+        crowd.ask(Sought(name="x", examples=(outside(vectors[0]),)), EVERYBODY, order)
+
+
+def test_conditions_hold_in_every_order(crowd: Gallery) -> None:
+    sought = Sought(name="x", examples=tuple(crowd.examples([5])))
+    asked = replace(EVERYBODY, where=Filter(cameras=("south",)))
+    for order in (Order(), Order(kind="k-reciprocal"), Order(kind="context")):
+        found = crowd.ask(sought, asked, order)
+        assert sorted(numbers(found)) == list(range(13, 25))
+        assert found.ranked == 12
+
+
+def test_nobody_at_all_is_an_answer_in_every_order(crowd: Gallery) -> None:
+    sought = Sought(name="x", examples=tuple(crowd.examples([5])))
+    for order in (Order(), Order(kind="k-reciprocal"), Order(kind="context")):
+        found = crowd.ask(sought, replace(EVERYBODY, where=Filter(cameras=("nowhere",))), order)
+        assert (found.result.hits, found.ranked) == ((), 0)
+        assert found.judgement is not None
+        assert found.judgement.verdict == "unsure"
+
+
+def test_another_models_examples_and_nobodys_numbers(crowd: Gallery) -> None:
+    with pytest.raises(InputError, match="no example by model"):
+        crowd.ask(Sought(name="x", examples=(replace(outside(np.ones(4)), model="b" * 64),)), EVERYBODY)
+    with pytest.raises(InputError, match="has the number 99"):
+        crowd.examples([1, 99])
+
+
+def test_a_session_goes_on_without_those_who_were_forgotten(crowd: Gallery, tmp_path) -> None:
+    path = tmp_path / "s.json"
+    examples = (*crowd.examples([5, 8]), *crowd.examples([10], right=False))
+    person = NamedPerson(name="x", examples=examples, shown=(1, 2, 8))
+    asked = Asked(
+        k=7, per="person", min_score=0.25, where=Filter(cameras=("north",), min_height=3.0), exact=False
+    )
+    Session(person=person, model=MODEL, asked=asked, own=True, saved="Ana").write(path)
+    back, gone = read_session(path, crowd)
+    assert (back.asked, back.own, back.saved, gone) == (asked, True, "Ana", 0)
+    assert back.person.to_json() == person.to_json()
+    crowd.forget([8, 10])
+    back, gone = read_session(path, crowd)
+    assert [e.detection for e in back.person.examples] == [5]
+    assert (gone, back.person.shown) == (2, (1, 2))
+    crowd.forget([5])
+    with pytest.raises(InputError, match="nobody is left"):
+        read_session(path, crowd)
+
+
+def test_an_example_kept_out_by_place_leaves_a_session(crowd: Gallery, tmp_path) -> None:
+    path = tmp_path / "s.json"
+    place = replace(crowd.examples([5])[0], detection=None)
+    person = NamedPerson(name="x", examples=(place, outside(np.ones(4))))
+    Session(person=person, model=MODEL).write(path)
+    crowd.forget([5])
+    assert [e.picture for e in read_session(path, crowd)[0].person.examples] == [""]
+
+
+def test_sessions_that_are_none(crowd: Gallery, tmp_path) -> None:
+    path = tmp_path / "s.json"
+    with pytest.raises(InputError, match="no session"):
+        read_session(path, crowd)
+    for text in ("{", "[]", "{}", '{"schema": "personsearch.session/1"}'):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"s\.json"):
+            read_session(path, crowd)
+    Session(person=NamedPerson(name="x", examples=(outside(np.ones(4)),)), model="b" * 64).write(path)
+    with pytest.raises(ModelMismatch):
+        read_session(path, crowd)
+
+
+def test_saving_leaves_out_who_was_forgotten_meanwhile(crowd: Gallery) -> None:
+    person = NamedPerson(name="x", examples=tuple(crowd.examples([5, 8])), shown=(8, 9))
+    crowd.forget([8])
+    saved = save_as(crowd, "Ana", person)
+    assert [e.detection for e in saved.examples] == [5]
+    assert NamedPeople(crowd.path).load("Ana").shown == (9,)
+    crowd.forget([5])
+    with pytest.raises(InputError, match="nobody is left"):
+        save_as(crowd, "Ben", person)
+    assert NamedPeople(crowd.path).names() == []
