@@ -22,7 +22,7 @@ from personsearch.media.camera import Camera, CameraFrame
 from personsearch.media.sampling import Sampling
 from personsearch.media.sources import find_sources, is_video_file, shown
 from personsearch.media.video import Video
-from personsearch.progress import T
+from personsearch.progress import Progress, T
 from personsearch.types import Array, Detections, Picture, Searcher
 
 SETTLED = 2.0
@@ -284,7 +284,7 @@ class GalleryWatch:
 
         self.lookout.news(asked, alert)
 
-    def after_each(self, every: float) -> Any:
+    def after_each(self, every: float) -> Progress:
         """A progress that passes items through and looks at the gallery meanwhile, once in ``every`` s."""
 
         def passed(items: Iterable[T], label: str, *, total: int | None = None, done: int = 0) -> Iterator[T]:
