@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from personsearch.cli.page import MORE, cut, everybody, with_more, write_page
+from personsearch.cli.page import ask, write_page
+from personsearch.gallery.asking import Sought
 from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.named import Example
 from personsearch.gallery.searching import Asked
 from personsearch.images import load
 from personsearch.types import Query
@@ -31,36 +33,38 @@ def walked(command, gallery: Path, tmp_path: Path) -> Path:
     return gallery
 
 
-def test_with_more_only_where_there_is_a_page() -> None:
-    asked = Asked(k=3)
-    assert with_more(asked, None).k == 3
-    assert with_more(asked, Path("x")).k == 3 + MORE
+def sought(picture: Path, **more) -> Sought:
+    example = Example(
+        vector=RED, model="rectangles-1", right=True, picture=str(picture), box=np.array([10, 10, 30, 70])
+    )
+    return Sought(name="q", examples=(example,), **more)
 
 
 def test_the_page_of_a_search(walked: Path, photos: Path, tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    query = photos / "a.png"
+    page, query = tmp_path / "page.html", photos / "a.png"
     with Gallery.open(walked) as gallery:
-        asked = with_more(Asked(k=1), page)
-        found = gallery.search_many(
-            RED[None],
-            [Query(str(query), [10, 10, 30, 70])],
-            asked,
-            fingerprint=gallery.fingerprint,
-            exclude_pictures=[query],
-        )[0]
-        result, rejected = cut(found, 1)
-        alike = everybody(gallery, RED, asked, gallery.fingerprint, query)
-    assert (len(result.hits), len(rejected)) == (1, 2)
-    assert len(alike) == 2 + 1 + 3  # b.png's two, c.png's, and the film's three frames
-    write_page(page, result, load(query), "m", rejected=rejected, alike=alike, verdict="likely")
+        answered, more = ask(gallery, sought(query), Asked(k=1), None, page)
+        plain, nothing = ask(gallery, sought(query), Asked(k=1), None, None)
+        with_own = ask(gallery, sought(query, own=True), Asked(k=1), None, page)[1]
+    result = answered.result
+    assert nothing is None
+    assert [hit.detection for hit in result.hits] == [hit.detection for hit in plain.result.hits]
+    assert more is not None
+    assert with_own is not None
+    assert (len(result.hits), len(more.rejected)) == (1, 2)
+    assert len(more.alike) == 2 + 1 + 3  # b.png's two, c.png's, and the film's three frames
+    assert len(with_own.alike) == 7
+    assert max(more.alike) == pytest.approx(result.hits[0].similarity)
+    write_page(page, result, load(query), "m", more=more, verdict="likely")
     html = page.read_text()
-    data = json.loads(re.search(r'id="data">(.*?)</script>', html)[1])  # type: ignore[index]
+    found = re.search(r'id="data">(.*?)</script>', html)
+    assert found is not None
+    data = json.loads(found[1])
     assert [Path(entry["picture"]).name for entry in data["entries"]] == ["b.png", "a<b>.mkv", "c.png"]
-    assert "a&lt;b&gt;.mkv@00:00:0" not in html  # the time stands beside the name, not in it
+    assert "a&lt;b&gt;.mkv@" not in html  # the time stands beside the name, not in it
     assert "seen from 00:00:00.000 to 00:00:02.000 in 3 frames" in html
-    assert html.count("<img ") == 2 + 2 + 2 * 2
-    assert "6 people who were compared" in html
+    assert html.count("<img ") == 2 + 3 * 2
+    assert "The 6 people" in html or "the 6 people" in html
 
 
 def test_a_film_that_is_gone_leaves_its_place(walked: Path, photos: Path, tmp_path: Path) -> None:

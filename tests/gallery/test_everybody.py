@@ -60,12 +60,18 @@ def test_everybody_who_is_searched_is_compared(gallery: Path) -> None:
         assert sorted(sure.tolist()) == pytest.approx(slow([two[0] for two in vectors.values()]))
         asked = Asked(k=99, per="person", min_score=0, where=Filter(cameras=("north",), paths=("[123].jpg",)))
         own = gallery.parent / "photos" / "3.jpg"
-        found = similarities_to_everybody(opened, query, asked, fingerprint="m", exclude_picture=own)
+        found = similarities_to_everybody(opened, query, asked, fingerprint="m", exclude_pictures=[own])
         result = opened.search_many(
             query[None], [Query("q", [0, 0, 1, 1])], asked, fingerprint="m", exclude_pictures=[own]
         )[0]
         assert sorted(found.tolist(), reverse=True) == pytest.approx([h.similarity for h in result.hits])
         assert len(found) == 2
+        number = result.hits[0].detection
+        rest = similarities_to_everybody(
+            opened, query, asked, fingerprint="m", exclude_pictures=[own], exclude_detections=[number]
+        )
+        left = [hit.similarity for hit in result.hits if hit.picture != result.hits[0].picture]
+        assert sorted(rest.tolist(), reverse=True) == pytest.approx(left)
         with pytest.raises(ModelMismatch):
             similarities_to_everybody(opened, query, asked, fingerprint="other")
 
