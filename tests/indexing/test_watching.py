@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,18 @@ from personsearch.indexing.watching import Bar, Crowd, Lookout, Named, load_name
 from personsearch.ranking.calibration import Calibration
 
 ANA, BEN = np.array([1, 0, 0], np.float32), np.array([0, 1, 0], np.float32)
-CURVE = Calibration(
-    method="isotonic", pairs=40, prior=0.5, similarities=(0.0, 1.0), probabilities=(0.0, 1.0)
-)
+CURVE = Calibration(method="isotonic", pairs=40, prior=0.5, similarities=(0.0, 1.0), probabilities=(0.0, 1.0))
 
 
 def both(calibration=None) -> Named:
-    return Named(names=("Ana", "Ben"), vectors=np.stack([ANA, BEN]), kind="cosine", calibration=calibration)
+    vectors = np.stack([ANA, BEN])
+    return Named(
+        names=("Ana", "Ben"),
+        vectors=vectors,
+        examples=(vectors[:1], vectors[1:]),
+        kind="cosine",
+        calibration=calibration,
+    )
 
 
 def crowd(*looks, clock=0.0, source="cam", tracklets=None) -> Crowd:
@@ -56,12 +62,18 @@ def test_who_is_alike_enough_and_only_the_most_alike(lookout: Lookout) -> None:
 
 def test_the_bar_may_be_a_probability(lookout: Lookout) -> None:
     lookout.named = both(CURVE)
-    lookout.bar = Bar(probability=0.9)
+    lookout.bar = Bar(probability=0.5)
     (match,) = lookout.matches(crowd([1, 0.1, 0]))
-    assert match.probability == pytest.approx(match.similarity, abs=1e-6)
-    assert match.probability is not None
-    assert match.probability >= 0.9
+    # odds of s : 1 - s at even chances become 49 times smaller at 2 of 100
+    odds = match.similarity / (1 - match.similarity) / 49
+    assert match.probability == pytest.approx(odds / (1 + odds), rel=1e-3)
     assert lookout.matches(crowd([1, 0.6, 0])) == []
+    # of several examples it is the mean similarity that was calibrated
+    lookout.named = replace(lookout.named, examples=(np.stack([ANA, BEN]), lookout.named.examples[1]))
+    lookout.bar = Bar(similarity=0.8)
+    (match,) = lookout.matches(crowd([1, 0, 0]))
+    assert match.similarity == 1.0
+    assert match.probability == pytest.approx(1 / 50)  # a similarity of 0.5 says nothing
     assert not Bar(probability=0.5).passes(np.array([1.0]), None)[0]  # nothing is probable without a curve
 
 
@@ -98,6 +110,18 @@ def test_what_was_told_survives(tmp_path: Path) -> None:
             assert state.pictures == [(1, 4)]
 
 
+def test_who_was_forgotten_is_forgotten_here_too(tmp_path: Path) -> None:
+    path = tmp_path / "w.jsonl"
+    with WatchState(path) as state:
+        state.told("Ana", "cam", 1, 0.0)
+        state.told("Ben", "cam", 2, 0.0)
+    with WatchState(path, ["Ben"]):
+        pass
+    assert b"Ana" not in path.read_bytes()
+    with WatchState(path) as state:
+        assert state.was_told("Ben", "cam", 2)
+
+
 def test_an_alert_is_remembered_after_it_was_told_never_before(tmp_path: Path) -> None:
     class Killed(BaseException):
         pass
@@ -109,9 +133,9 @@ def test_an_alert_is_remembered_after_it_was_told_never_before(tmp_path: Path) -
     with pytest.raises(Killed), WatchState(path) as state:
         Lookout(named=both(), bar=Bar(similarity=0.8), state=state).news(crowd([1, 0, 0]), die)
     with WatchState(path) as state:
-        assert told(
-            Lookout(named=both(), bar=Bar(similarity=0.8), state=state), crowd([1, 0, 0])
-        ) == [(0.0, "Ana")]
+        assert told(Lookout(named=both(), bar=Bar(similarity=0.8), state=state), crowd([1, 0, 0])) == [
+            (0.0, "Ana")
+        ]
 
 
 def test_a_kill_at_any_byte_loses_the_last_line_at_most(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -222,7 +223,7 @@ def test_merged_pieces_hold_the_same_moments(spans):
     for moment in np.arange(0, 41, 0.5):
         inside = any(p.start <= moment <= p.end for p in pieces)
         assert inside == any(p.start <= moment <= p.end for p in joined)
-    assert all(one.end < other.start for one, other in zip(joined, joined[1:], strict=False))
+    assert all(one.end < other.start for one, other in itertools.pairwise(joined))
 
 
 @given(

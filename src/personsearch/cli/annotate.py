@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from personsearch.cli.answers import STANDARD_INPUT, AnswersArgument, read_file
+from personsearch.cli.answers import STANDARD_INPUT, AnswersArgument, make_folder, read_file
 from personsearch.cli.options import FormatOption, JsonOption, NullOption, ProgressKind, ProgressOption
 from personsearch.cli.output import Answer, Printer, chosen
 
@@ -57,8 +58,8 @@ def annotate(
       personsearch detect photos -m model --json | personsearch annotate --out seen --as png --coco seen.json
       personsearch annotate hits.jsonl --out seen --format paths
     """
-    from personsearch.errors import InputError, PartialFailure
-    from personsearch.files import disk_errors, write_json
+    from personsearch.errors import PartialFailure
+    from personsearch.files import write_text
     from personsearch.media.stills import Stills
     from personsearch.progress import console
     from personsearch.report.exchange import coco as coco_of
@@ -66,11 +67,7 @@ def annotate(
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     seen = sights(read_file(answers))
-    with disk_errors(out):
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            raise InputError(f"{out} is a file, not a folder", hint="--out is a folder") from error
+    make_folder(out)
     done = _Copies(out, kind)
     order = sorted(range(len(seen)), key=lambda i: _order(seen[i]))  # a video is decoded once
     with Stills() as stills:
@@ -79,7 +76,7 @@ def annotate(
     kept = sorted(done.written)
     if coco is not None:
         found = coco_of([seen[i] for i in kept], [done.sizes[i] for i in kept])
-        write_json(coco, found)
+        write_text(coco, json.dumps(found) + "\n")  # in ASCII: names need be no text
     paths = [str(done.written[i]) for i in kept]
     rows = [
         {"copy": str(done.written[i]), "people": len(seen[i].people), "picture": seen[i].file} for i in kept

@@ -69,6 +69,24 @@ def read_searches(source: str) -> list[SearchResult]:
     return results
 
 
+def make_folder(out: Path) -> None:
+    """The folder that a command writes to; made if there is none.
+
+    Raises:
+        InputError: there is a file in its place.
+    """
+    from personsearch.errors import InputError
+    from personsearch.files import disk_errors
+
+    with disk_errors(out):
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(
+                f"{out} cannot be a folder: a file is there", hint="name another --out"
+            ) from error
+
+
 def shot_name(hit: Hit) -> str:
     """What a hit's picture is called where it is shown: a frame of a video has its time in its name."""
     from personsearch.cli.sources import clock

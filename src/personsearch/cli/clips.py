@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from personsearch.cli.answers import STANDARD_INPUT, AnswersArgument, read_searches
+from personsearch.cli.answers import STANDARD_INPUT, AnswersArgument, make_folder, read_searches
 from personsearch.cli.options import FormatOption, JsonOption, NullOption, ProgressKind, ProgressOption
 from personsearch.cli.output import Answer, Printer, chosen
 from personsearch.cli.sources import clock
@@ -49,8 +48,7 @@ def clips(
       personsearch clips hits.jsonl --out clips --before 10s --after 10s --format paths
     """
     from personsearch.cli.sources import seconds_of
-    from personsearch.errors import InputError, PartialFailure
-    from personsearch.files import disk_errors
+    from personsearch.errors import PartialFailure
     from personsearch.media.container import pyav
     from personsearch.progress import console
 
@@ -59,11 +57,7 @@ def clips(
     hits = [hit for result in read_searches(answers) for hit in result.hits]
     filmed = [hit for hit in hits if hit.position is not None]
     pyav()
-    with disk_errors(out):
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            raise InputError(f"{out} is a file, not a folder", hint="--out is a folder") from error
+    make_folder(out)
     work = _Work(out)
     work.plan(filmed, *around)
     for _ in console(progress)(work.steps(), "cutting", total=len(work.jobs)):
@@ -143,7 +137,7 @@ class _Work:
             videos.setdefault(Path(hit.picture), []).append(hit)
         for video, seen in videos.items():
             try:
-                about = os.stat(video)
+                about = video.stat()
             except (OSError, ValueError) as error:
                 self._blame(video, f"{video} is gone: {getattr(error, 'strerror', None) or error}")
                 continue

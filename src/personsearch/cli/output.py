@@ -142,12 +142,15 @@ def printable(text: str) -> str:
 def harmless(value: Any) -> Any:
     """A cell of CSV that no spreadsheet takes for a formula: ``=cmd()`` is preceded by ``'``.
 
-    >>> harmless("=1+1"), harmless(-0.5), harmless("a.jpg"), harmless(None)
-    ("'=1+1", -0.5, 'a.jpg', '')
+    Line ends and the wide forms of the signs count, too: some spreadsheets trim or narrow them.
+
+    >>> harmless("=1+1"), harmless(-0.5), harmless("a.jpg"), harmless(None), harmless("\uff1d1")[0]
+    ("'=1+1", -0.5, 'a.jpg', '', "'")
     """
     if value is None:
         return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    acts = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+    return f"'{value}" if acts else value
 
 
 def json_line(record: Mapping[str, Any]) -> str:

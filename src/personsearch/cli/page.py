@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from personsearch.gallery.asking import Answered, Order, Sought
     from personsearch.gallery.gallery import Gallery
     from personsearch.gallery.searching import Asked
     from personsearch.types import Array, Hit, Picture, SearchResult
@@ -15,25 +16,40 @@ MORE = 6
 """How many of the people just below the hits the page shows."""
 
 
-def with_more(asked: Asked, html: Path | None) -> Asked:
-    """What to search for so that the page can show who was nearly a hit."""
-    return asked if html is None else replace(asked, k=asked.k + MORE)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class More:
+    """What the page shows besides the hits.
+
+    Attributes:
+        rejected: who came just below them, best first.
+        alike: (n,) how alike everybody is who was compared.
+    """
+
+    rejected: tuple[Hit, ...]
+    alike: Array
 
 
-def cut(result: SearchResult, k: int) -> tuple[SearchResult, tuple[Hit, ...]]:
-    """The result with its first ``k`` hits, and the rest."""
-    return replace(result, hits=result.hits[:k]), result.hits[k:]
-
-
-def everybody(
-    gallery: Gallery, embedding: Array, asked: Asked, fingerprint: str, without: Path | None
-) -> Array:
-    """(n,) how alike everybody is who was compared; for the page's chart."""
+def ask(
+    gallery: Gallery, sought: Sought, asked: Asked, order: Order | None, html: Path | None
+) -> tuple[Answered, More | None]:
+    """The gallery's answer; where a page is wanted, also what it shows besides."""
+    if html is None:
+        return gallery.ask(sought, asked, order), None
     from personsearch.gallery.everybody import similarities_to_everybody
 
-    return similarities_to_everybody(
-        gallery, embedding, asked, fingerprint=fingerprint, exclude_picture=without
+    found = gallery.ask(sought, replace(asked, k=asked.k + MORE), order)
+    hits = found.result.hits
+    known = () if sought.own else sought.right
+    alike = similarities_to_everybody(
+        gallery,
+        sought.person.query(gallery.fingerprint, gallery.similarity),
+        asked,
+        fingerprint=gallery.fingerprint,
+        exclude_pictures=[one.picture for one in known if one.picture and one.detection is None],
+        exclude_detections=[one.detection for one in known if one.detection is not None],
     )
+    answered = replace(found, result=replace(found.result, hits=hits[: asked.k]))
+    return answered, More(rejected=hits[asked.k :], alike=alike)
 
 
 def write_page(
@@ -42,8 +58,7 @@ def write_page(
     picture: Picture,
     model: str = "",
     *,
-    rejected: tuple[Hit, ...] = (),
-    alike: Array | None = None,
+    more: More | None = None,
     verdict: str = "",
 ) -> None:
     """Write the page of a search to ``path``, whole or not at all.
@@ -53,8 +68,7 @@ def write_page(
         result: the hits.
         picture: the one that the query's box is in.
         model: what the model is called.
-        rejected: who came just below the hits.
-        alike: (n,) how alike everybody is; None leaves the chart away.
+        more: what else is shown, from :func:`ask`.
         verdict: ``"likely"``, ``"unsure"``, ``"likely absent"``, or nothing.
     """
     from personsearch.cli.answers import shot_name, shots_of
@@ -62,10 +76,11 @@ def write_page(
     from personsearch.report.html import PageOptions, search_page
     from personsearch.report.spread import spread_of
 
+    rejected = () if more is None else more.rejected
     options = PageOptions(
         model=model,
         rejected=rejected,
-        spread=None if alike is None else spread_of(alike),
+        spread=None if more is None else spread_of(more.alike),
         verdict=verdict,
         named=shot_name,
     )

@@ -49,7 +49,7 @@ def sheet(
 
     \b
     Examples:
-      personsearch search -q photo.jpg --largest -m model -g gallery --json | personsearch sheet --out hits.jpg
+      personsearch search -q photo.jpg --largest -m model -g gallery --json | personsearch sheet -o hits.jpg
       personsearch sheet hits.jsonl --out hits.png --scenes --columns 4
     """
     from personsearch.errors import UsageError

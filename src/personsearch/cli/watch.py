@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from personsearch.cli.options import DeviceOption, GalleryOption, ModelOption, PartsOption
+from personsearch.cli.options import (
+    DeviceOption,
+    GalleryOption,
+    ModelOption,
+    PartsOption,
+    ProgressKind,
+    ProgressOption,
+)
 from personsearch.cli.output import json_line
 from personsearch.cli.sources import (
     EveryOption,
@@ -28,7 +35,9 @@ if TYPE_CHECKING:
     from personsearch.gallery.gallery import Gallery
     from personsearch.indexing.watch_sources import Alert
     from personsearch.indexing.watching import Bar, Lookout
+    from personsearch.media.camera import Camera
     from personsearch.media.sampling import Sampling
+    from personsearch.progress import Progress
     from personsearch.types import Searcher
 
 PersonOption = Annotated[
@@ -90,6 +99,7 @@ def watch(
     state: StateOption = None,
     parts: PartsOption = Path("baselines"),
     device: DeviceOption = "auto",
+    progress: ProgressOption = ProgressKind.AUTO,
 ) -> None:
     """Tell when a person who has a name in the gallery is seen: one JSON line on standard output each.
 
@@ -108,28 +118,31 @@ def watch(
     """
     from personsearch.baselines.open import Where, open_searcher
     from personsearch.gallery.gallery import Gallery
+    from personsearch.gallery.named import NamedPeople
     from personsearch.indexing.watch_state import WatchState
     from personsearch.indexing.watching import Lookout, load_named
+    from personsearch.progress import console, silent
 
     sampling = chosen_sampling(every, fps, False, None, False)
     address = only_camera(sources)
     _check(address is not None, once, index, frames)
-    pause, silence = _seconds(poll), _seconds(quiet)
+    pause = _seconds(poll)
     with ExitStack() as closing:
         opened = closing.enter_context(Gallery.open(gallery))
-        named = load_named(opened, person or (), _warn)
-        bar = _bar(min_prob, min_similarity, opened)
+        named, bar = load_named(opened, person or (), _warn), _bar(min_prob, min_similarity, opened)
         searcher = open_searcher(model, Where(parts=parts, device=device))
         opened.check_model(searcher.fingerprint)
-        memory = closing.enter_context(WatchState(state or gallery / "watch.jsonl"))
-        lookout = Lookout(named=named, bar=bar, state=memory, quiet=silence)
+        memory = closing.enter_context(
+            WatchState(state or gallery / "watch.jsonl", NamedPeople(gallery).names())
+        )
+        lookout = Lookout(named=named, bar=bar, state=memory, quiet=_seconds(quiet))
 
         def again() -> None:
             lookout.named = load_named(opened, person or ())
 
         run = _Run(sources, opened, searcher, lookout, again, sampling, conf, seconds_of(lasting), recursive)
         if address is None:
-            run.files(once=once, index=index, pause=pause)
+            run.files(once=once, index=index, pause=pause, progress=console(progress) if once else silent)
         else:
             run.camera(address, frames, index=index)
 
@@ -203,12 +216,12 @@ class _Run:
         self.again, self.sampling, self.conf, self.lasting = again, sampling, conf, lasting
         self.recursive = recursive
 
-    def files(self, *, once: bool, index: bool, pause: float) -> None:
+    def files(self, *, once: bool, index: bool, pause: float, progress: Progress) -> None:
         """Round after round over the files, until the time is up; or one round."""
         from personsearch.errors import PartialFailure
 
         end = None if self.lasting is None else time.monotonic() + self.lasting
-        step = self._indexing() if index else self._looking(once)
+        step = self._indexing(progress) if index else self._looking(once, progress)
         while True:
             failed = step()
             if once:
@@ -220,7 +233,7 @@ class _Run:
             time.sleep(pause)
             self.again()
 
-    def _looking(self, once: bool) -> Callable[[], int]:
+    def _looking(self, once: bool, progress: Progress) -> Callable[[], int]:
         """A round that only looks; how many files could not be used so far."""
         from personsearch.cli.failures import say
         from personsearch.indexing.watch_sources import SETTLED, FileWatch
@@ -238,13 +251,13 @@ class _Run:
         )
 
         def step() -> int:
-            for _ in watch.round():
+            for _ in progress(watch.round(), "watching"):
                 pass
             return watch.failed
 
         return step
 
-    def _indexing(self) -> Callable[[], int]:
+    def _indexing(self, progress: Progress) -> Callable[[], int]:
         """A round that indexes what is new, and looks at who came."""
         from personsearch.cli.failures import say
         from personsearch.errors import InputError
@@ -260,7 +273,9 @@ class _Run:
         def step() -> int:
             watch.look()  # what an earlier watch indexed and was killed before telling
             try:
-                report = index_sources(self.sources, self.gallery.path, self.searcher, options)
+                report = index_sources(
+                    self.sources, self.gallery.path, self.searcher, options, progress=progress
+                )
             except InputError:
                 if not all(Path(source).is_dir() for source in self.sources):
                     raise
@@ -301,12 +316,12 @@ class _Run:
                 last = time.monotonic()
                 self.again()
 
-    def _index_camera(self, source: object, frames: Path, every: float) -> None:
+    def _index_camera(self, source: Camera, frames: Path, every: float) -> None:
         from personsearch.indexing.cameras import Watch, index_camera
         from personsearch.indexing.watch_sources import GalleryWatch
 
         watch = GalleryWatch(gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.conf)
         watch.start()
         how = Watch(folder=frames, every=every, seconds=self.lasting, min_score=self.conf)
-        index_camera(source, self.gallery.path, self.searcher, how, progress=watch.after_each(2.5))  # type: ignore[arg-type]
+        index_camera(source, self.gallery.path, self.searcher, how, progress=watch.after_each(2.5))
         watch.look()

@@ -22,7 +22,8 @@ def similarities_to_everybody(
     asked: Asked,
     *,
     fingerprint: str,
-    exclude_picture: Path | str | None = None,
+    exclude_pictures: Sequence[Path | str] = (),
+    exclude_detections: Sequence[int] = (),
 ) -> Array:
     """(n,) float32: how alike everybody is whom a search for ``embedding`` would rank, in no useful order.
 
@@ -33,7 +34,9 @@ def similarities_to_everybody(
         embedding: (d,) raw.
         asked: who is searched; how many hits does not matter.
         fingerprint: the model that made ``embedding``.
-        exclude_picture: a file whose people do not count.
+        exclude_pictures: files whose people do not count, such as the query's own.
+        exclude_detections: numbers of people who do not count, with everybody in their picture; in a
+            video, with the rest of their tracklet.
 
     Raises:
         ModelMismatch: ``embedding`` is of another model.
@@ -43,12 +46,11 @@ def similarities_to_everybody(
     state = gallery._newest()
     searched = Searched(path=gallery.path, about=gallery._about, calibration=None, state=state)
     people = state.people
-    wanted = people.meeting(asked.where, asked.min_score)
-    if asked.where.paths:
-        wanted &= searched._named(asked.where)
-    if exclude_picture is not None:
-        own = gallery._picture_in(Path(exclude_picture), state.ledger)
-        wanted &= people.picture != (-1 if own is None else own)
+    wanted = searched.wanted(asked)
+    own = [gallery._picture_in(Path(file), state.ledger) for file in exclude_pictures]
+    wanted &= ~np.isin(people.picture, [picture for picture in own if picture is not None])
+    shots = people.shot[np.isin(people.detection, list(exclude_detections))]
+    wanted &= ~np.isin(people.shot, shots)
     rows = np.flatnonzero(wanted)
     alike = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), AT_A_TIME):  # copies that stay small

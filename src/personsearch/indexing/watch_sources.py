@@ -22,7 +22,7 @@ from personsearch.media.camera import Camera, CameraFrame
 from personsearch.media.sampling import Sampling
 from personsearch.media.sources import find_sources, is_video_file, shown
 from personsearch.media.video import Video
-from personsearch.progress import T
+from personsearch.progress import Progress, T
 from personsearch.types import Array, Detections, Picture, Searcher
 
 SETTLED = 2.0
@@ -264,10 +264,9 @@ class GalleryWatch:
 
     def _look_at(self, crowd: Arrived) -> None:
         """Tell of the named people in one frame or picture."""
-        in_video = crowd.tracklets is not None
-        source = (
-            f"{crowd.picture}#{crowd.number}" if in_video else crowd.camera or str(Path(crowd.picture).parent)
-        )
+        source = crowd.camera or str(Path(crowd.picture).parent)
+        if crowd.tracklets is not None:
+            source = f"{crowd.picture}#{crowd.number}"
         asked = Crowd(
             embeddings=crowd.embeddings, source=source, clock=crowd.clock, tracklets=crowd.tracklets
         )
@@ -285,8 +284,8 @@ class GalleryWatch:
 
         self.lookout.news(asked, alert)
 
-    def after_each(self, every: float) -> Any:
-        """A progress that passes items through and looks at the gallery in between, at most one ``every`` s."""
+    def after_each(self, every: float) -> Progress:
+        """A progress that passes items through and looks at the gallery meanwhile, once in ``every`` s."""
 
         def passed(items: Iterable[T], label: str, *, total: int | None = None, done: int = 0) -> Iterator[T]:
             last = time.monotonic()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,13 +25,14 @@ class WatchState:
 
     Args:
         path: the file; made if there is none.
+        known: names that there are; what was told of others, who were forgotten, is forgotten, too.
 
     Raises:
         InputError: the file is something else.
         LockedError: another watch uses it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Collection[str] | None = None) -> None:
         self.path = path
         self._looked: dict[str, tuple[int, int]] = {}
         self._told: set[tuple[str, str, int]] = set()
@@ -41,6 +43,9 @@ class WatchState:
         self._lock = WriterLock(path.with_name(f"{path.name}.lock"))
         try:
             self._read()
+            if known is not None:
+                self._told = {item for item in self._told if item[0] in known}
+                self._seen = {key: when for key, when in self._seen.items() if key[0] in known}
             write_text(path, "".join(self._lines()))
             with disk_errors(path):
                 self._file = path.open("ab")

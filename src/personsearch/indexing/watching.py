@@ -23,6 +23,9 @@ from personsearch.types import Array, Similarity
 PROBABLE = 0.9
 """Probability from which somebody is told where the gallery is calibrated and nothing else is asked for."""
 
+PRIOR = 0.02
+"""Of those who pass, the share who are taken to be the person before anybody has looked: 2 of 100."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
@@ -56,13 +59,16 @@ class Named:
 
     Attributes:
         names: what they are called.
-        vectors: (p, d) float32, one each.
+        vectors: (p, d) float32, one each: what to look for.
+        examples: of each, (e, d) embeddings of the person; probabilities are of their mean similarity,
+            for that is what pairs were calibrated on.
         kind: how vectors are compared.
         calibration: turns similarities into probabilities, where there is one.
     """
 
     names: tuple[str, ...]
     vectors: Array
+    examples: tuple[Array, ...]
     kind: Similarity
     calibration: Calibration | None
 
@@ -81,7 +87,7 @@ def load_named(
         InputError: nobody has a name, or somebody who is wanted is not there or has no example.
     """
     people = NamedPeople(gallery.path)
-    names, vectors = [], []
+    names, vectors, examples = [], [], []
     for name in wanted or people.names():
         person = people.load(name)
         try:
@@ -92,6 +98,7 @@ def load_named(
             complain(str(error))
             continue
         names.append(person.name)
+        examples.append(person.vectors(gallery.fingerprint))
     if not names:
         raise InputError(
             f"{gallery.path} has nobody to watch for",
@@ -100,6 +107,7 @@ def load_named(
     return Named(
         names=tuple(names),
         vectors=np.stack(vectors),
+        examples=tuple(examples),
         kind=gallery.similarity,
         calibration=gallery.calibration,
     )
@@ -159,10 +167,9 @@ class Lookout:
             return []
         table = similarities(self.named.vectors, crowd.embeddings, self.named.kind)
         found = []
-        for name, alike in zip(self.named.names, table, strict=True):
+        for name, examples, alike in zip(self.named.names, self.named.examples, table, strict=True):
             row = int(np.argmax(alike))
-            curve = self.named.calibration
-            probable = None if curve is None else curve.probability(alike[[row]])
+            probable = self._probability(examples, crowd.embeddings[[row]])
             if self.bar.passes(alike[[row]], probable)[0]:
                 found.append(
                     Match(
@@ -174,6 +181,14 @@ class Lookout:
                     )
                 )
         return found
+
+    def _probability(self, examples: Array, embedding: Array) -> Array | None:
+        """(1,) that the one described by ``embedding`` (1, d) is the person; None without a calibration."""
+        curve = self.named.calibration
+        if curve is None:
+            return None
+        mean = similarities(examples, embedding, self.named.kind).astype(np.float64).mean(axis=0)
+        return curve.probability(mean, prior=PRIOR)
 
     def news(self, crowd: Crowd, tell: Callable[[Match], None]) -> int:
         """Tell of everybody who was not told of yet, and remember it; how many that were.

@@ -257,6 +257,7 @@ class Clock:
 
     @property
     def last_shown(self) -> str:
+        """How far it is, in words."""
         return "its beginning" if self._last is None else f"{float(self._last):.1f} s"
 
     def position(self, frame: Any) -> Fraction:

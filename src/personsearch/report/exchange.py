@@ -31,7 +31,8 @@ def coco(sights: Sequence[Sight], sizes: Sequence[tuple[int, int]]) -> dict[str,
     >>> coco([Sight(file="a.jpg", people=(ana,))], [(640, 480)])["annotations"][0]["bbox"]
     [10.0, 20.0, 30.0, 80.0]
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, (sight, (width, height)) in enumerate(zip(sights, sizes, strict=True), 1):
         name = sight.file if sight.position is None else f"{sight.file}@{sight.position:.3f}"
         images.append({"id": number, "file_name": name, "width": width, "height": height})

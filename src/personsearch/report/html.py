@@ -172,18 +172,12 @@ def search_page(
     missed = None if found is None else _missed(found, load, options.most_missed, quality)
     queried = query_views(query_picture, result.query.box, quality)
     views = [view for shown in [*hits, *near, *(missed.cards if missed else [])] for view in shown.views]
-    style = _style({view.shape: view.ratio for view in [*queried, *views]})
-    script = (files("personsearch.report") / "review.js").read_text(encoding="utf-8")
     rows = [_row(figure) for figure in options.figures]
     spread = options.spread
     return (
         template("page.html.j2").render(
+            **_own(_style({view.shape: view.ratio for view in [*queried, *views]})),
             title=printable(options.title),
-            version=__version__,
-            style=Markup(style),  # our own file and our own numbers: no foreign text gets here
-            style_hash=_digest(style),
-            script=Markup(script),  # our own file
-            script_hash=_digest(script),
             data=Markup(review_data(result, [*result.hits, *options.rejected])),  # holds no "<"
             verdict=VERDICTS.get(options.verdict.replace("_", " ")),
             answer=_answer(result, found),
@@ -192,9 +186,7 @@ def search_page(
             query_place=place(result.query.scene, query_picture.taken, query_picture.camera),
             hits=hits,
             near=near,
-            spread=None
-            if spread is None
-            else chart(spread, result.hits, options.rejected, result.similarity),
+            spread=spread and chart(spread, result.hits, options.rejected, result.similarity),
             hits_title=_counted(len(hits), "hit") if hits else "No hits",
             hits_lead=_order(result) if hits else f"{_why_none(result)}.",
             legend=_legend(found),
@@ -206,6 +198,18 @@ def search_page(
         )
         + "\n"
     )
+
+
+def _own(style: str) -> dict[str, str]:
+    """The page's own style and script, which its policy allows by their hashes: no foreign text gets here."""
+    script = (files("personsearch.report") / "review.js").read_text(encoding="utf-8")
+    return {
+        "version": __version__,
+        "style": Markup(style),
+        "style_hash": _digest(style),
+        "script": Markup(script),
+        "script_hash": _digest(script),
+    }
 
 
 def _digest(text: str) -> str:

@@ -111,7 +111,7 @@ def _result(record: dict[str, Any]) -> SearchResult:
         hits=tuple(_hit(hit) for hit in hits),
         gallery=_of(record, "gallery", str),
         model=_of(record, "model", str),
-        similarity=kind,  # type: ignore[arg-type]  # it is one of them
+        similarity=kind,
         pictures=_of(record, "pictures", int),
         people=_of(record, "people", int),
     )
