@@ -17,7 +17,7 @@ from personsearch.indexing.local import index_sources
     [
         (("--workers", "2"), "--workers and --ray-address are of a cluster"),
         (("--ray-address", "auto"), "--workers and --ray-address are of a cluster"),
-        (("--engine", "ray", "--workers", "0"), "0"),
+        (("--engine", "ray", "--workers", "0"), "--workers"),
         (("--engine", "spark"), "spark"),
     ],
 )

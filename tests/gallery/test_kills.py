@@ -1,8 +1,8 @@
 """kill -9 while adding, forgetting, folding, opening: nothing is lost, half there, twice, or back.
 
-The moment is drawn evenly over the work of a process that does nothing else, so it lies inside of a commit, a
-rewriting or a folding most of the time; the long form holds what was hit against that. Each kill is followed by
-``verify`` and by a look at every person.
+The moment is drawn evenly over the work of a process that does nothing else, so it lies inside of a
+commit, a rewriting or a folding most of the time; the long form holds what was hit against that. Each
+kill is followed by ``verify`` and by a look at every person.
 """
 
 import json

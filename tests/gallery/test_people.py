@@ -31,7 +31,7 @@ def test_rows_stay_together_in_any_order() -> None:
         assert people.vectors.tolist() == [[n, 10 * n] for n in (1, 2, 4, 5, 6)]
         assert people.box[:, 0].tolist() == [1, 1, 4, 4, 6]
         np.testing.assert_allclose(people.lengths, np.hypot(*people.vectors.T))
-        assert [camera for camera, *_ in people.circumstances(range(5))] == [
+        assert [camera for camera, *_ in people.circumstances_of(range(5))] == [
             f"camera {n}" for n in (1, 1, 3, 3, 3)
         ]
         assert people.counts() == {1: 2, 3: 3}
@@ -53,12 +53,13 @@ def test_the_piece_of_a_video_in_which_a_person_is_seen() -> None:
     table = pa.concat_tables(rows)
     people = People.load(table.to_batches(), np.array([1, 2, 3]), len(table), 2)
     asked = rng.permutation(len(people))
-    for row, (_, _, position, piece) in zip(asked, people.circumstances(asked), strict=True):
+    for row, (_, _, position, piece) in zip(asked, people.circumstances_of(asked), strict=True):
         if people.picture[row] == 2:
             assert position is piece is None
             continue
         mine = [p for p, shot in zip(people.position, people.shot, strict=True) if shot == people.shot[row]]
         assert (piece.first, piece.last, piece.frames) == (min(mine), max(mine), len(mine))
+        assert people.circumstances(int(row))[3] == piece
 
 
 def test_nobody() -> None:

@@ -45,7 +45,7 @@ def test_after_every_kind_of_change(
             anew = fresh._newest().people
         for name in FIELDS:
             np.testing.assert_array_equal(getattr(now, name), getattr(anew, name), name)
-        assert now.circumstances(range(len(now))) == anew.circumstances(range(len(anew)))
+        assert now.circumstances_of(range(len(now))) == anew.circumstances_of(range(len(anew)))
 
     with new_gallery(dim=4) as writer, Gallery.open(writer.path) as reader:
         for number in range(12):

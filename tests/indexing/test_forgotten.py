@@ -142,7 +142,7 @@ class Regions:
 def test_a_smaller_copy_saved_anew_does_not_bring_the_forgotten_back(
     seen_first: bool, tmp_path: Path
 ) -> None:
-    """The copy takes the picture's place when that is gone, whether it came before or after the forgetting."""
+    """When the picture is gone the copy takes its place, if it came before the forgetting or after."""
     folder, gallery = tmp_path / "album", tmp_path / "gallery"
     folder.mkdir()
     pixels = np.full((128, 256, 3), 60, np.uint8)

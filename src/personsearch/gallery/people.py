@@ -217,13 +217,14 @@ class People:
         pictures, people = np.unique(self.picture, return_counts=True)
         return dict(zip(pictures.tolist(), people.tolist(), strict=True))
 
-    def circumstances(
+    def circumstances(self, row: int) -> tuple[str | None, float | None, float | None, Span | None]:
+        """Camera and time of a row; of a video also its position, and the piece the person is seen in."""
+        return self.circumstances_of([row])[0]
+
+    def circumstances_of(
         self, rows: Sequence[int] | Array
     ) -> list[tuple[str | None, float | None, float | None, Span | None]]:
-        """Camera and time of each of ``rows``.
-
-        Of a video also its position, and the piece in which the person is seen.
-        """
+        """The same of each of ``rows``, at a tenth of the cost of one after the other."""
         columns = (column[rows].tolist() for column in (self.camera, self.time, self.position))
         known = zip(rows, *columns, strict=True)
         return [

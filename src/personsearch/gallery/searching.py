@@ -142,7 +142,7 @@ class Searched:
         boxes, values = people.box[chosen], alike.tolist()  # boxes of their own, not views of everybody's
         columns = (people.picture[chosen], people.score[chosen], people.detection[chosen])
         hits = []
-        known = zip(people.circumstances(chosen), *(column.tolist() for column in columns), strict=True)
+        known = zip(people.circumstances_of(chosen), *(column.tolist() for column in columns), strict=True)
         for rank, ((camera, taken, position, piece), picture, score, number) in enumerate(known):
             entries = ledger.entries_of(picture)  # present ones first
             entry = entries[0]
