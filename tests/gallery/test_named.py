@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personsearch.errors import InputError, PersonSearchError, UsageError
@@ -101,6 +101,7 @@ def test_names_that_are_refused(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@settings(deadline=None)
 @given(st.text(max_size=90))
 def test_a_name_is_refused_or_is_a_file_in_its_folder(name: str) -> None:
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personsearch.ranking.combining import AWAY, combined
@@ -35,6 +35,7 @@ def test_it_is_what_the_formula_says(kind) -> None:
         )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(0, 5))
 def test_lengths_and_order_do_not_count_in_cosine_and_places_do_not_in_euclidean(seed, p, n) -> None:
     rng = np.random.default_rng(seed)

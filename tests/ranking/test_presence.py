@@ -64,6 +64,7 @@ def test_verdicts_by_hand() -> None:
     )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-1, 1), min_size=1, max_size=8),
     st.integers(1, 10**6),
@@ -154,6 +155,7 @@ def test_the_share_of_false_absences_is_bounded_at_every_size(people) -> None:
     assert people > 20 or np.mean(shares) > 0.02  # and where few others look alike, it is said
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), max_size=60), st.floats(0.01, 0.99))
 def test_absence_by_counting(best, share) -> None:
     found = absent_below(best, share)
