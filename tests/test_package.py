@@ -89,6 +89,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "personsearch/report/macros.html.j2",
         "personsearch/report/page.html.j2",
         "personsearch/report/page.css",
+        "personsearch/report/review.css",
+        "personsearch/report/review.js",
         "personsearch/report/ranklists.html.j2",
         "personsearch/report/ranklists.css",
     } <= expected

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personsearch.cli.search import answer
+from personsearch.cli.found import answer
 from personsearch.errors import InputError
+from personsearch.gallery.asking import Answered, Order, Sought
 from personsearch.report.records import Sight, read_answers, sights
 from personsearch.types import SearchResult, Span
 
@@ -57,7 +58,9 @@ def test_what_search_writes_comes_back(result):
         camera="north",
         time=1.5,
     )
-    (after,) = read(answer(before).record)
+    sought = Sought(name="q", examples=())
+    answered = Answered(result=before, sought=sought, order=Order(), judgement=None, ranked=9)
+    (after,) = read(answer(answered).record)
     assert isinstance(after, SearchResult)
     assert (after.gallery, after.model, after.similarity, after.people) == (
         before.gallery,

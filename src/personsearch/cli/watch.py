@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,34 +118,50 @@ def watch(
       personsearch watch rtsp://10.0.0.7/1 -g gallery -m model --every 1s --frames seen --for 8h
     """
     from personsearch.baselines.open import Where, open_searcher
-    from personsearch.gallery.gallery import Gallery
-    from personsearch.gallery.named import NamedPeople
-    from personsearch.indexing.watch_state import WatchState
-    from personsearch.indexing.watching import Lookout, load_named
     from personsearch.progress import console, silent
 
     sampling = chosen_sampling(every, fps, False, None, False)
     address = only_camera(sources)
     _check(address is not None, once, index, frames)
-    pause = _seconds(poll)
-    with ExitStack() as closing:
-        opened = closing.enter_context(Gallery.open(gallery))
-        named, bar = load_named(opened, person or (), _warn), _bar(min_prob, min_similarity, opened)
+    pause, names = _seconds(poll), tuple(person or ())
+    with _lookout(gallery, names, (min_prob, min_similarity), _seconds(quiet), state) as (opened, lookout):
         searcher = open_searcher(model, Where(parts=parts, device=device))
         opened.check_model(searcher.fingerprint)
-        memory = closing.enter_context(
-            WatchState(state or gallery / "watch.jsonl", NamedPeople(gallery).names())
-        )
-        lookout = Lookout(named=named, bar=bar, state=memory, quiet=_seconds(quiet))
-
-        def again() -> None:
-            lookout.named = load_named(opened, person or ())
-
+        again = partial(_read_again, opened, lookout, names)
         run = _Run(sources, opened, searcher, lookout, again, sampling, conf, seconds_of(lasting), recursive)
         if address is None:
             run.files(once=once, index=index, pause=pause, progress=console(progress) if once else silent)
         else:
             run.camera(address, frames, index=index)
+
+
+@contextmanager
+def _lookout(
+    gallery: Path,
+    names: tuple[str, ...],
+    least: tuple[float | None, float | None],
+    quiet: float,
+    state: Path | None,
+) -> Iterator[tuple[Gallery, Lookout]]:
+    """The open gallery, and what looks out for these people with its memory."""
+    from personsearch.gallery.gallery import Gallery
+    from personsearch.gallery.named import NamedPeople
+    from personsearch.indexing.watch_state import WatchState
+    from personsearch.indexing.watching import Lookout, load_named
+
+    with ExitStack() as closing:
+        opened = closing.enter_context(Gallery.open(gallery))
+        named, bar = load_named(opened, names, _warn), _bar(*least, opened)
+        known = NamedPeople(gallery).names()
+        memory = closing.enter_context(WatchState(state or gallery / "watch.jsonl", known))
+        yield opened, Lookout(named=named, bar=bar, state=memory, quiet=quiet)
+
+
+def _read_again(gallery: Gallery, lookout: Lookout, names: tuple[str, ...]) -> None:
+    """Whom to look out for may have changed meanwhile."""
+    from personsearch.indexing.watching import load_named
+
+    lookout.named = load_named(gallery, names)
 
 
 def _check(camera: bool, once: bool, index: bool, frames: Path | None) -> None:
@@ -263,7 +280,7 @@ class _Run:
         from personsearch.errors import InputError
         from personsearch.indexing.local import index_sources
         from personsearch.indexing.options import IndexOptions
-        from personsearch.indexing.watch_sources import GalleryWatch
+        from personsearch.indexing.watch_sources import GalleryWatch, are_folders
 
         watch = GalleryWatch(gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.conf)
         watch.start()
@@ -277,7 +294,7 @@ class _Run:
                     self.sources, self.gallery.path, self.searcher, options, progress=progress
                 )
             except InputError:
-                if not all(Path(source).is_dir() for source in self.sources):
+                if not are_folders(self.sources):
                     raise
                 return 0  # folders that are still empty
             for failure in report.failures:

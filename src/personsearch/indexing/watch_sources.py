@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ class FileWatch:
         try:
             found = find_sources(self.sources, recursive=self.recursive)
         except InputError:
-            if not all(Path(source).is_dir() for source in self.sources):
+            if not are_folders(self.sources):
                 raise
             return  # folders that are still empty
         for failure in found.failures:
@@ -296,6 +297,11 @@ class GalleryWatch:
                     self.look()
 
         return passed
+
+
+def are_folders(sources: Iterable[str]) -> bool:
+    """Whether all sources are folders that can be listed: what has no file yet may have one later."""
+    return all(Path(source).is_dir() and os.access(source, os.R_OK | os.X_OK) for source in sources)
 
 
 def _people(searcher: Searcher, picture: Picture, min_score: float) -> Detections:

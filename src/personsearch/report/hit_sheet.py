@@ -16,6 +16,9 @@ from personsearch.report.sheets import INK, PAPER, SheetLayout, grid
 from personsearch.types import Array, Hit, Picture, SearchResult
 
 SOFT = (96, 104, 112)
+LONGEST = 60
+"""Letters at either end of a name that can be shown."""
+
 CROPS = SheetLayout(cell=(180, 360))
 SCENES = SheetLayout(cell=(400, 300))
 
@@ -112,6 +115,9 @@ def _cell(pixels: Array | None, lines: Sequence[str], options: HitSheetOptions) 
     for number, line in enumerate(lines):
         if line:
             at = 0, step * number + step // 2 + 3
-            text = shorten(printable(line), width, layout.text)
+            text = printable(line)
+            if len(text) > 2 * LONGEST:  # fitting letter by letter takes the square of their number
+                text = text[:LONGEST] + text[-LONGEST:]
+            text = shorten(text, width, layout.text)
             strip = write(strip, at, text, layout.text, INK if number == 0 else SOFT)
     return np.concatenate([shown, strip])
