@@ -123,7 +123,7 @@ def newcomers(
     crowds = []
     for some in np.split(rows, groups) if len(rows) else []:
         first = int(some[0])
-        camera, taken, position, _ = people.circumstances([first])[0]
+        camera, taken, position, _ = people.circumstances(first)
         entry = state.ledger.entries_of(int(people.picture[first]))[0]
         tracklets = people.tracklet[some]
         crowds.append(
