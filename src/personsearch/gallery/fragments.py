@@ -137,13 +137,16 @@ def index_people(gallery: Gallery, workers: int) -> list[str]:
     table = str(gallery._people_table.files.resolve())
     for column in ("detection", "picture"):
         lance_ray.create_scalar_index(table, column=column, index_type="BTREE", num_workers=workers)
+    rows = len(gallery._people_table)
+    cells = max(1, rows // 1000)
     metric = {"cosine": "cosine", "euclidean": "l2", "product": "dot"}[gallery.similarity]
     lance_ray.create_index(
         table,
         column="vector",
         index_type="IVF_SQ",
         metric=metric,
-        num_partitions=max(1, len(gallery._people_table) // 1000),
+        num_partitions=cells,
+        sample_rate=max(2, min(256, rows // cells)),
         num_workers=workers,
     )
     gallery._people_table.newest()

@@ -25,11 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from personsearch.errors import PersonSearchError
 from personsearch.gallery.fragments import Fragments, index_people, pylance
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.near import entry_of
-from personsearch.indexing.book import Book, done, failure
+from personsearch.indexing.book import Book, done, failure, one_line
 from personsearch.indexing.cluster_hands import ClusterOptions, Hands, connected, ray
 from personsearch.indexing.cluster_worker import DEATHS, short, unpacked
 from personsearch.indexing.local import opened
@@ -90,7 +91,13 @@ def index_on_cluster(
         gallery.maintain()
         Fragments(gallery).clear()
         if cluster.index_from is not None and gallery.people >= cluster.index_from:
-            index_people(gallery, hands.workers)
+            try:
+                index_people(gallery, hands.workers)
+            except Exception as error:  # whatever two libraries say: the people are there all the same
+                raise PersonSearchError(
+                    f"everybody is stored, but not indexed: {one_line(str(error))}",
+                    hint="searches need no index; the same command tries again",
+                ) from error
     return run.report(time.monotonic() - started)
 
 

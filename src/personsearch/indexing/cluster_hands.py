@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -81,7 +82,8 @@ def connected(cluster: ClusterOptions) -> Iterator[None]:
         hint = "give the address of one that runs, or look into /tmp/ray/session_latest/logs"
         raise PersonSearchError(f"no Ray cluster: {said}", hint=hint) from error
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # Ray tells of dead workers on standard output, where results go
+            yield
     finally:
         module.shutdown()
 
