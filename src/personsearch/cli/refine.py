@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from personsearch.cli import page
 from personsearch.cli import search as searching
 from personsearch.cli import sought as words
 from personsearch.cli.filters import PurposeOption
@@ -109,10 +110,10 @@ def refine(
         whom = before.person.including(judged)
         asked = before.asked if top_k is None else replace(before.asked, k=top_k)
         sought = Sought(name=before.saved or whom.name, examples=whom.examples, own=before.own)
-        answered = opened.ask(sought, asked)
+        answered, more = page.ask(opened, sought, asked, None, html)
         searching.note_search(answered, asked, purpose, "refine")
         searching.keep(opened, answered, asked, save_as or before.saved, None, session)
-    searching.write_page(html, answered, None, "")
+    searching.write_page(html, answered, None, "", more)
     printer(answer(answered, html, asked))
 
 

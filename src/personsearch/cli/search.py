@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from personsearch.cli import page
 from personsearch.cli import sought as words
 from personsearch.cli.filters import (
     CameraOption,
@@ -32,7 +32,6 @@ from personsearch.cli.options import (
     PartsOption,
 )
 from personsearch.cli.output import Printer, chosen, rounded_box
-from personsearch.cli.sources import clock
 from personsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -159,10 +158,11 @@ def search(
     shown = named.shown()
     with Gallery.open(gallery) as opened:
         whom, model_name = words.described(named, shown, opened, lambda: opened_model(model, parts, device))
-        answered = opened.ask(whom, asked, order)
+        answered, more = page.ask(opened, whom, asked, order, html)
         note_search(answered, asked, purpose)
         keep(opened, answered, asked, save_as or None, named.person, session)
-    write_page(html, answered, shown[0].picture if shown and shown[0].right else None, model_name)
+    picture = shown[0].picture if shown and shown[0].right else None
+    write_page(html, answered, picture, model_name, more)
     printer(answer(answered, html, asked))
     raise typer.Exit(int(exit_code and not answered.result.hits))
 
@@ -265,49 +265,22 @@ def note(gallery: Path, action: str, details: dict[str, Any]) -> None:
         print(f"warning: this {action} is not in the audit log: {error}", file=sys.stderr)
 
 
-def write_page(path: Path | None, answered: Answered, picture: Picture | None, model: str) -> None:
+def write_page(
+    path: Path | None,
+    answered: Answered,
+    picture: Picture | None,
+    model: str,
+    more: page.More | None = None,
+) -> None:
     """Write the page of a search, where one is wanted; ``picture`` is the query's, if it is at hand."""
     if path is None:
         return
-    from personsearch.files import write_text
     from personsearch.media.stills import Stills
-    from personsearch.report.html import PageOptions, search_page
 
-    result = answered.result
     if picture is None:
         first = answered.sought.right[0]
         with Stills() as stills:
             found = stills(Path(first.picture), first.frame, first.position)
-        picture = replace(found, name=result.query.scene)
-    frames: dict[str, tuple[Path, float]] = {}
-    hits = []
-    for hit in result.hits:
-        name = hit.picture if hit.position is None else f"{hit.picture}@{clock(hit.position)}"
-        if hit.position is not None:
-            frames[name] = Path(hit.picture), hit.position
-        hits.append(replace(hit, picture=name))
-    result = replace(result, hits=tuple(hits))
-    write_text(path, search_page(result, picture, _loader(frames), PageOptions(model=model)))
-
-
-def _loader(frames: dict[str, tuple[Path, float]]) -> Callable[[str], Picture]:
-    """Loads pictures by their paths, and by name these frames of videos: each video is decoded once."""
-    from personsearch.errors import InputError
-    from personsearch.images import decode, encode_jpeg, load
-    from personsearch.media.stills import Stills
-
-    kept: dict[str, bytes | InputError] = {}  # small, however many hits there are
-    with Stills() as stills:
-        for name, (file, position) in sorted(frames.items(), key=lambda item: item[1]):
-            try:
-                kept[name] = encode_jpeg(stills(file, position=position).pixels)
-            except InputError as error:
-                kept[name] = error
-
-    def shown(name: str) -> Picture:
-        found = kept.get(name)
-        if isinstance(found, InputError):
-            raise found
-        return load(name) if found is None else decode(found, name)
-
-    return shown
+        picture = replace(found, name=answered.result.query.scene)
+    verdict = "" if answered.judgement is None else answered.judgement.verdict
+    page.write_page(path, answered.result, picture, model, more=more, verdict=verdict)
