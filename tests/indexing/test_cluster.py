@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from personsearch.types import Query
 pytestmark = pytest.mark.long
 
 SEARCHER = Path(__file__).with_name("colour_searcher.py")
-OPTIONS = IndexOptions(sampling=every("500ms"))
+OPTIONS = IndexOptions(sampling=every("500ms"), near_duplicates=True)  # plain colours look alike
 PICTURES = 70
 
 
@@ -136,7 +137,7 @@ def test_a_process_is_killed_in_the_middle(album: Path, tmp_path: Path, new_sear
     pids.mkdir()
     two = ClusterOptions(workers=2, index_from=None)
     gallery, alone = tmp_path / "cluster", tmp_path / "alone"
-    options = IndexOptions(sampling=OPTIONS.sampling, near_duplicates=True)
+    options = OPTIONS
     report = index_on_cluster([album], gallery, new_searcher(), opener(pids, "31.jpg", 1), options, two)
     assert (pids / "death0").exists()
     assert len([p for p in pids.iterdir() if p.name.isdigit()]) >= 3  # two, and one in the place of the dead
@@ -181,7 +182,7 @@ def test_a_picture_that_kills_every_process(album: Path, tmp_path: Path, new_sea
         gallery,
         new_searcher(),
         opener(pids),
-        IndexOptions(sampling=OPTIONS.sampling, retry_failed=True),
+        replace(OPTIONS, retry_failed=True),
         two,
     )
     assert mended.added == 1
