@@ -6,12 +6,14 @@ are narrower, so that a figure that fills a phone's width can still be read.
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
+from PIL import Image
 
 from personsearch.report.plots import COLOURS, GRID, INK, LINES, MARKERS, SOFT
 from personsearch.types import Array
@@ -51,6 +53,17 @@ def line_of(number: int) -> dict[str, Any]:
         "linestyle": LINES[number % len(LINES)],
         "marker": MARKERS[number % len(MARKERS)],
     }
+
+
+def small_png(drawn: Array) -> bytes:
+    """(h, w, 3) uint8 pixels of a drawing as a PNG of at most 128 colours: a third of its size in full.
+
+    Lines and letters look the same; pictures with many colours do not, and are better off as JPEG.
+    """
+    buffer = io.BytesIO()
+    few = Image.fromarray(drawn).quantize(128, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def pixels(drawing: Drawing) -> Array:

@@ -13,11 +13,12 @@ from personsearch.report.figure_style import DPI, pixels
 from personsearch.report.plots import COLOURS, INK, SOFT
 from personsearch.types import Array
 
-_STEP, _BOX = 0.52, 0.4
-"""Inches from one box to the next, and of a box's height."""
+_STEP, _BOX, _LANE = 0.52, 0.4, 0.055
+"""Inches from one box to the next, of a box's height, and between lines that run side by side."""
 _PARTS = {
     "input": "#eef1f4",
     "trunk": "#d6e8f4",
+    "map": "#bcd9ec",
     "proposals": "#fbe3d0",
     "pooling": "#e2e6ea",
     "head": "#d5ece2",
@@ -30,7 +31,7 @@ class NetworkBox:
     """One box of the figure.
 
     Attributes:
-        part: ``input``, ``trunk``, ``proposals``, ``pooling``, ``head`` or ``loss`` (dashed).
+        part: ``input``, ``trunk``, ``map``, ``proposals``, ``pooling``, ``head`` or ``loss`` (dashed).
         key: of the box, for others to name.
         name: what it is.
         detail: layers, and the shape that comes out.
@@ -74,7 +75,7 @@ def network_figure(trunk: Sequence[NetworkBox], branches: Sequence[Sequence[Netw
     branch is the proposals, which say where the second one looks (no gradient goes that way).
     """
     rows = len(trunk) + max(len(branch) for branch in branches)
-    width, height = 5.2, _STEP * (rows + 1.2)
+    width, height = 5.2, _STEP * (rows + 0.9)
     drawing = Drawing(figsize=(width, height), dpi=DPI, facecolor="white")
     axes = drawing.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, width)
@@ -87,37 +88,60 @@ def network_figure(trunk: Sequence[NetworkBox], branches: Sequence[Sequence[Netw
     column = width / len(branches)
     for j, branch in enumerate(branches):
         for i, box in enumerate(branch):
-            x = column * (j + 0.5) - 0.05
-            placed[box.key] = _Placed(x=x, y=top + _STEP * i, width=column - 0.34, column=j + 1)
-    for box in (*trunk, *(box for branch in branches for box in branch)):
+            x = column * (j + 0.5) - 0.14  # room at the right for lines that run beside the boxes
+            placed[box.key] = _Placed(x=x, y=top + _STEP * i, width=column - 0.48, column=j + 1)
+    boxes = (*trunk, *(box for branch in branches for box in branch))
+    for box in boxes:
         _box(axes, box, placed[box.key])
-        for parent in box.parents:
-            if parent in placed:
-                _edge(axes, placed[parent], placed[box.key])
+    edges = [(placed[p], placed[box.key]) for box in boxes for p in box.parents if p in placed]
+    _edges(axes, edges, placed[trunk[-1].key])
     if len(branches) > 1 and branches[0] and branches[1]:
         last = [box for box in branches[0] if box.part != "loss"][-1]
         start, end = placed[last.key], placed[branches[1][0].key]
-        _arrow(axes, (start.x + start.width / 2, start.y), (end.x - end.width / 2, end.y), colour=COLOURS[1])
+        bend = (start.x + start.width / 2 + end.x - end.width / 2) / 2 + 0.08
+        axes.plot(
+            [start.x + start.width / 2, bend, bend],
+            [start.y, start.y, end.y],
+            color=COLOURS[1],
+            linewidth=1.2,
+        )
+        _arrow(axes, (bend, end.y), (end.x - end.width / 2, end.y), colour=COLOURS[1])
     return pixels(drawing)
 
 
-def _edge(axes: Axes, start: _Placed, end: _Placed) -> None:
-    """An arrow from one box to another one further down."""
-    if start.column == end.column and abs(end.y - start.y - _STEP) > 0.01:
-        _around(axes, start, end)
-        return
-    _arrow(axes, (start.x, start.y + _BOX / 2), (end.x, end.y - _BOX / 2))
+def _edges(axes: Axes, edges: Sequence[tuple[_Placed, _Placed]], last: _Placed) -> None:
+    """Arrows between boxes: straight where nothing is between, else on a lane of their own beside them."""
+    long: list[tuple[_Placed, _Placed]] = []
+    for start, end in edges:
+        near = start.column == end.column and abs(end.y - start.y - _STEP) < 0.01
+        if near or (start.column != end.column and start == last):
+            _arrow(axes, (start.x, start.y + _BOX / 2), (end.x, end.y - _BOX / 2))
+        else:
+            long.append((start, end))
+    taken: list[tuple[int, int, float, float]] = []
+    for start, end in sorted(long, key=lambda edge: edge[1].y - edge[0].y):
+        lane = 0
+        while any(
+            (column, used) == (start.column, lane) and top < end.y and start.y < bottom
+            for column, used, top, bottom in taken
+        ):
+            lane += 1
+        taken.append((start.column, lane, start.y, end.y))
+        _around(axes, start, end, lane)
 
 
-def _around(axes: Axes, start: _Placed, end: _Placed) -> None:
-    """Beside the boxes between, further out the longer it is; it ends in the side of its box."""
+def _around(axes: Axes, start: _Placed, end: _Placed, lane: int) -> None:
+    """Down beside the boxes between, into the side of its box, or from above into one of another column."""
     right = start.x + start.width / 2
-    out = right + 0.05 + 0.028 * min(6.0, (end.y - start.y) / _STEP)
-    axes.plot(
-        [right, out, out], [start.y + 0.05, start.y + 0.05, end.y - 0.05], color=SOFT, linewidth=1.0,
-        solid_capstyle="round",
-    )  # fmt: skip
-    _arrow(axes, (out, end.y - 0.05), (right, end.y - 0.05))
+    out = right + 0.1 + _LANE * lane
+    if start.column == end.column:
+        stop = (out, end.y - 0.06)
+        tip = (right, end.y - 0.06)
+    else:
+        stop = (out, end.y - _BOX / 2 - 0.12)
+        tip = (min(out, end.x + end.width / 2 - 0.1), end.y - _BOX / 2)
+    axes.plot([right, out, stop[0]], [start.y + 0.06, start.y + 0.06, stop[1]], color=SOFT, linewidth=1.0)
+    _arrow(axes, stop, tip)
 
 
 def _box(axes: Axes, box: NetworkBox, at: _Placed) -> None:

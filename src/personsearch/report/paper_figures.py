@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from personsearch.report.figure_style import HEIGHT, SMALL, TEXT, dress, line_of, pixels, sheet
 from personsearch.report.plots import COLOURS, GRID, INK, MARKERS, SOFT, Curve, Mark
 from personsearch.types import Array
+
+
+def _legend_below(drawing: Drawing, columns: int = 2) -> None:
+    """The legend under the panel, where it hides nothing."""
+    drawing.legend(
+        loc="outside lower center", frameon=False, fontsize=SMALL, labelcolor=INK, ncols=columns,
+        columnspacing=1.2, handlelength=2.4,
+    )  # fmt: skip
 
 
 def _per_cent(axes: Axes, *which: str) -> None:
@@ -38,11 +47,14 @@ def detector_curves(curves: Sequence[Curve], marks: Sequence[Mark], *, title: st
             textcoords="offset points",
             ha="left" if above else "right",
             va="bottom" if above else "top",
+            rotation=35,
+            rotation_mode="anchor",
             fontsize=8,
             color=colour,
         )
     axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, 1.06)
+    axes.set_ylim(0, 1.2)
+    axes.yaxis.set_major_locator(FixedLocator([0, 0.2, 0.4, 0.6, 0.8, 1.0]))
     _per_cent(axes, "x", "y")
     dress(axes, title, "recall, %", "precision, %")
     return pixels(drawing)
@@ -70,7 +82,7 @@ def recall_curves(curves: Sequence[Curve], *, best: float, title: str) -> Array:
     drawing, (axes,) = sheet(height=4.0)
     axes.axvline(best, color=SOFT, linewidth=1.0, linestyle=":")
     axes.annotate(
-        "the paper's best", (best, 0.01), xycoords=("data", "axes fraction"), xytext=(3, 2),
+        "the paper's best", (best, 0.94), xycoords=("data", "axes fraction"), xytext=(3, 2),
         textcoords="offset points", fontsize=8.5, color=SOFT,
     )  # fmt: skip
     wide = [float(x) for curve in curves for x in np.atleast_1d(curve.x)]
@@ -81,7 +93,9 @@ def recall_curves(curves: Sequence[Curve], *, best: float, title: str) -> Array:
         # A little apart, so that intervals do not hide each other.
         _errors(axes, curve, i, np.asarray(curve.x, float) + 0.006 * (i - (len(curves) - 1) / 2))
     _per_cent(axes, "x", "y")
-    dress(axes, title, "detection recall, %", "top-1, %")
+    axes.margins(y=0.12)
+    dress(axes, title, "detection recall, %", "top-1, %", legend=False)
+    _legend_below(drawing)
     return pixels(drawing)
 
 
@@ -182,10 +196,13 @@ def cost_plot(methods: Sequence[Priced], *, title: str) -> Array:
         look = line_of(number) | {"linestyle": "none"}
         axes.errorbar([one.ms], [one.value], yerr=ends, markersize=7, capsize=2.5, elinewidth=1.1, **look)
     for one, (x, y) in zip(methods, _apart(axes, methods), strict=True):
+        moved = abs(y - one.value / axes.get_ylim()[1]) > 0.01
         axes.annotate(
             one.name, (one.ms, one.value), xytext=(x, y), textcoords="axes fraction", fontsize=SMALL - 0.5,
-            color=INK, va="center", arrowprops={"arrowstyle": "-", "color": GRID, "shrinkB": 4},
+            color=INK, va="center",
+            arrowprops={"arrowstyle": "-", "color": SOFT, "linewidth": 0.7, "shrinkB": 6} if moved else None,
         )  # fmt: skip
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     _per_cent(axes, "y")
@@ -269,8 +286,6 @@ def search_bars(
     dress(axes, title, "", "mAP, %", legend=False)
     axes.grid(False, axis="x")
     axes.tick_params(axis="x", labelsize=TEXT)
-    drawing.legend(
-        loc="outside lower center", frameon=False, fontsize=SMALL, labelcolor=INK, ncols=3, columnspacing=1.2
-    )
+    _legend_below(drawing, columns=3)
     axes.spines["left"].set_color(GRID)
     return pixels(drawing)

@@ -215,6 +215,12 @@ class Make:
     cells = CELLS
 
 
+@pytest.fixture(scope="session")
+def fresh() -> Callable[[], dict[str, Any]]:
+    """Makes everything anew, for fixtures that live longer than a test."""
+    return everything
+
+
 @pytest.fixture
 def make() -> type[Make]:
     return Make

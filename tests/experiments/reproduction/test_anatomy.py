@@ -24,12 +24,15 @@ def compact() -> dict[str, Any]:
 
 
 def block(found: dict[str, Any], name: str) -> dict[str, Any]:
-    (one,) = (block for block in found["blocks"] if block["name"] == name)
+    """By its name, with its part before it where two parts have one of that name."""
+    part, _, last = name.rpartition("/")
+    (one,) = (b for b in found["blocks"] if b["name"] == last and part in ("", b["part"]))
     return one
 
 
 def parents(found: dict[str, Any], name: str) -> list[str]:
-    return ["picture" if i < 0 else found["blocks"][i]["name"] for i in block(found, name)["parents"]]
+    of = block(found, name)["parents"]
+    return sorted("picture" if i < 0 else found["blocks"][i]["name"] for i in of)
 
 
 def test_shapes_and_weights_by_hand(compact: dict[str, Any]) -> None:
@@ -52,9 +55,11 @@ def test_who_reads_whom(compact: dict[str, Any]) -> None:
     assert parents(compact, "stages 0") == ["stem"]
     assert parents(compact, "lateral 0") == ["stages 1"]
     assert parents(compact, "lateral 2") == ["stages 3"]
-    assert parents(compact, "colour") == ["picture"]
-    assert parents(compact, "conv") == ["lateral 0", "lateral 1", "lateral 2"]  # the fused map
-    assert parents(compact, "pooling") == ["lateral 0", "lateral 1", "lateral 2", "colour"]
+    assert parents(compact, "trunk/colour") == ["picture"]
+    assert parents(compact, "trunk") == ["lateral 0", "lateral 1", "lateral 2"]  # the fused map
+    assert parents(compact, "map/colour") == ["colour"]  # the map is what comes out of the layers
+    assert parents(compact, "conv") == ["trunk"]
+    assert parents(compact, "pooling") == ["colour", "trunk"]
     assert parents(compact, "classify") == parents(compact, "regress") == ["conv"]
     assert parents(compact, "fc8") == parents(compact, "box") == parents(compact, "person") == ["fc7"]
     assert parents(compact, "classifier") == ["fc8"]

@@ -65,7 +65,9 @@ def test_the_better_detector_is_told_by_its_interval_over_pictures() -> None:
     good = [judged([0.9, 0.2], [True, False], 1) for _ in range(20)]
     bad = [judged([0.9, 0.2], [False, True], 1) for _ in range(20)]
     found = ap_difference(good, bad, 0)
-    assert found["mean"] == pytest.approx(0.5)
+    # Good: everything right first. Bad: twenty wrong ones first, so that the k-th right one has k / (20 + k).
+    bad_ap = np.mean([k / (20 + k) for k in range(1, 21)])
+    assert found["mean"] == pytest.approx(1 - bad_ap, abs=1e-5)
     assert (found["n"], found["low"] > 0) == (20, True)
     back = ap_difference(bad, good, 0)
     assert back["mean"] == -found["mean"]

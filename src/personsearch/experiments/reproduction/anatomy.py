@@ -27,7 +27,7 @@ class Block:
     """Layers of one part that run one after the other on maps of one size.
 
     Attributes:
-        part: ``trunk``, ``proposals``, ``pooling`` or ``head``.
+        part: ``trunk``, ``map`` (what others read of the trunk), ``proposals``, ``pooling`` or ``head``.
         name: of the block, as the network calls it.
         layers: convolutions and fully connected layers, in words.
         shape: of what comes out, without the batch: (channels, rows, columns) or (numbers,).
@@ -73,6 +73,9 @@ def walk(settings: ModelSettings, size: tuple[int, int]) -> dict[str, Any]:
     network.eval()
     with _watched(network) as seen:
         maps = network.trunk(picture)
+        for name, one in maps.items():  # what everybody reads of the trunk, by the name it goes by
+            shape = tuple(one.shape[1:])
+            seen.append(_Layer(name=f"map.{name}", kind="", shape=shape, parameters=0, made=one.grad_fn))
         network.proposals(picture, [(height, width)], maps)
         network.head(network.pooling(maps, [box]))
     blocks = merged(seen, _lists(network))
@@ -192,7 +195,7 @@ def merged(seen: list[_Layer], lists: set[str]) -> list[Block]:
         if last is None or part != "trunk" or (last.part, last.name) != (part, name) or not same_map:
             last = Block(part=part, name=name)
             blocks.append(last)
-        last.layers.append(layer.kind)
+        last.layers += [layer.kind] if layer.kind else []
         last.shape, last.key = layer.shape, layer.name
         last.parameters += layer.parameters
         block_of.append(len(blocks) - 1)
@@ -205,9 +208,10 @@ def merged(seen: list[_Layer], lists: set[str]) -> list[Block]:
 
 def _number(blocks: list[Block]) -> None:
     """Tell blocks of one name apart: VGG16's convolutions are five blocks, one for each map size."""
-    names = [block.name for block in blocks]
-    for name in {name for name in names if names.count(name) > 1}:
-        for number, block in enumerate((block for block in blocks if block.name == name), 1):
+    names = [(block.part, block.name) for block in blocks]
+    for part, name in {name for name in names if names.count(name) > 1}:
+        same = [block for block in blocks if (block.part, block.name) == (part, name)]
+        for number, block in enumerate(same, 1):
             block.name = f"{name} {number}"
 
 

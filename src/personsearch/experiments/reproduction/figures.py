@@ -9,9 +9,10 @@ import numpy as np
 
 from personsearch.experiments.reproduction.paper import BEST_RECALL, FIG6_MAP, RECALLS
 from personsearch.experiments.reproduction.workshop import OURS
-from personsearch.images import encode_jpeg, encode_png
+from personsearch.images import encode_jpeg
 from personsearch.report.curves import failure_bars
 from personsearch.report.document import Image
+from personsearch.report.figure_style import small_png
 from personsearch.report.network_figure import NetworkBox, network_figure
 from personsearch.report.paper_figures import (
     Priced,
@@ -59,7 +60,7 @@ def named(method: str) -> str:
 
 def png(name: str, drawn: Array, alt: str, caption: str = "") -> Image:
     """A drawing as a block."""
-    return Image(name=f"{name}.png", content=encode_png(drawn), alt=alt, caption=caption)
+    return Image(name=f"{name}.png", content=small_png(drawn), alt=alt, caption=caption)
 
 
 def fig1(result: Record, load: Load) -> Image:
@@ -113,7 +114,9 @@ def fig3(result: Record, load: Load) -> Image | None:
         if found is None or not found["queries"]:
             continue
         people = [(load(one["picture"]), np.asarray(one["box_xyxy"])) for one in found["queries"]]
-        rows.append(PeopleRow(people=people, text=f"{kind}, {found['n']:,} queries"))
+        rows.append(
+            PeopleRow(people=people, text=f"{kind}, {found['n']:,} quer{'y' if found['n'] == 1 else 'ies'}")
+        )
     if not rows:
         return None
     content = encode_jpeg(people_sheet(rows), QUALITY)
@@ -126,9 +129,16 @@ def fig4(result: Record) -> Image:
     shape = f"scaled and padded to {_shape(result['input'])}"
     trunk = [NetworkBox(part="input", key="-1", name=picture, detail=shape)]
     branches: dict[str, list[NetworkBox]] = {"proposals": [], "head": []}
+    read = [parent for block in result["blocks"] for parent in block["parents"]]
+    maps = []
     for number, block in enumerate(result["blocks"]):
         box = _network_box(number, block, result)
-        (trunk if block["part"] == "trunk" else branches[_branch(block["part"])]).append(box)
+        if block["part"] == "map":
+            maps.append((read.count(number), number, box))
+        else:
+            (trunk if block["part"] == "trunk" else branches[_branch(block["part"])]).append(box)
+    # The map that most read stands last, from where it is seen by both branches.
+    trunk += [box for _, _, box in sorted(maps, key=lambda one: one[:2])]
     keys = {block["key"]: str(number) for number, block in enumerate(result["blocks"])}
     for loss, layers in result["losses"].items():
         branch = "proposals" if loss.startswith("proposal") else "head"
@@ -172,6 +182,14 @@ def _network_box(number: int, block: Record, result: Record) -> NetworkBox:
         "classifier": "identity classifier",
     }
     detail = f"{_layers(block['layers'])} → {_shape(block['shape'])}"
+    if block["part"] == "map":
+        return NetworkBox(
+            part="map",
+            key=str(number),
+            name=f"map “{block['name']}”",
+            detail=_shape(block["shape"]),
+            parents=tuple(map(str, block["parents"])),
+        )
     if block["part"] == "pooling":
         grids = " + ".join(f"{p['size'][0]}x{p['size'][1]} of {p['source']}" for p in result["pools"])
         detail = f"{grids} → {_shape(block['shape'])}"
