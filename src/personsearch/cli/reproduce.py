@@ -109,6 +109,7 @@ def reproduce(
       personsearch reproduce table2 fig5 --dataset prw --root PRW --preset medium --out prw
       personsearch reproduce all --preset medium --ablation-from docs/ablation --out medium --dry-run
     """
+    from personsearch.experiments.reproduction.page import write_report
     from personsearch.experiments.reproduction.pipeline import chosen_items, plan_of, reproduce
     from personsearch.experiments.reproduction.sizes import size_called
     from personsearch.experiments.reproduction.workshop import Asked
@@ -136,9 +137,6 @@ def reproduce(
     for line in plan_lines(plan):
         say(line)
     made = reproduce(wanted, asked, out, progress=console(progress), say=say)
-
-    from personsearch.experiments.reproduction.page import write_report
-
     printer(_answer(made, write_report(made, out)))
 
 

@@ -166,6 +166,7 @@ def ablation_file(folder: Path, root: Path, variant: str, ap: list[float], check
         "way": [{"step": 40, "mAP": 0.2, "top1": 0.2}, {"step": 80, "mAP": 0.4, "top1": 0.4}],
         "query_height": [60.0 + i for i in range(len(ap))], "detection": {"recall": 0.9, "ap": 0.8},
         "cost": {"2": {"processor_seconds": 90.0}}, "search": search, "annotated": search,
+        "environment": {"device_name": "", "threads": 2, "precision": "bf16"},
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{variant}-0.json").write_text(json.dumps(raw))
