@@ -288,6 +288,19 @@ def test_a_second_writer_hears_who_is_writing(new_gallery: Callable) -> None:
     Gallery.open(gallery.path, writable=True).close()
 
 
+def test_what_a_dead_writer_was_about_to_write_goes_with_the_next(new_gallery: Callable) -> None:
+    """But for the audit log's, which a reader may be writing just now."""
+    gallery = new_gallery()
+    gallery.close()
+    names = ("gallery.json", "suppressed.json", "removal.json", "migration.json", "cells.npz", "audit.head")
+    for name in names:
+        (gallery.path / f".{name}.77.tmp").write_bytes(b"half of")
+    Gallery.open(gallery.path).close()
+    assert len(list(gallery.path.glob(".*.tmp"))) == 6
+    Gallery.open(gallery.path, writable=True).close()
+    assert [left.name for left in gallery.path.glob(".*.tmp")] == [".audit.head.77.tmp"]
+
+
 def test_a_dead_writers_lock_holds_nobody_up(new_gallery: Callable) -> None:
     path = new_gallery()
     path.close()

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 
 from personsearch.errors import InputError, ModelMismatch, PersonSearchError
 from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.searching import _hit
 from personsearch.ranking.calibration import Calibration
-from personsearch.types import Detections, Query, SearchResult
+from personsearch.types import Detections, Hit, Query, SearchResult
 
 MODEL = "a" * 64
 SOMEBODY = Query("query.jpg", [1, 2, 3, 4])
@@ -50,6 +52,14 @@ def test_worked_by_hand(new_gallery: Callable, state: Callable, seen: Callable, 
         without = search(gallery, [0, 0, 0], exclude_picture=pictures / "a.jpg")
         assert names(without) == ["b.jpg"]
         assert names(search(gallery, [0, 0, 0], exclude_picture="/nowhere/a.jpg")) == ["a.jpg", "b.jpg"]
+
+
+def test_hits_are_made_as_their_class_makes_them() -> None:
+    """All fields, none besides, and nothing that the class would have checked or filled in."""
+    known = {field.name: f"value of {field.name}" for field in fields(Hit)}
+    assert vars(_hit(**known)) == vars(Hit(**known)) == known
+    assert not hasattr(Hit, "__post_init__")
+    assert not hasattr(Hit, "__slots__")
 
 
 def test_who_scores_too_little_is_stored_but_no_answer(new_gallery: Callable, state: Callable) -> None:

@@ -109,6 +109,10 @@ def check(path: Path, told: Told) -> None:
     with Gallery.open(path, writable=True) as gallery:  # finishes a removal that was begun
         there = everybody(gallery)
         files = {int(Path(entry.path).stem) for entry in gallery.entries()}
+    for left in path.glob(
+        ".audit.head.*.tmp"
+    ):  # it could be a reader's: repair removes it, a writer does not
+        left.unlink()
     assert verify(path).findings == ()
     assert len(there) == len(set(there))
     assert told.added <= files <= told.adding

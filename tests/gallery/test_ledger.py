@@ -65,6 +65,8 @@ def test_agrees_with_a_slow_ledger(steps: list[tuple[str, str, int]]) -> None:
             p: p if p in now else None for p in range(1, 5)
         }
         for number in now:
+            assert ledger.first_of(number) is ledger.entry_of(number)
+            assert ledger.followed_by([]).first_of(number) is ledger.entry_of(number)
             places = [e.place for e in last.values() if e.picture == number and e.state == "done"]
             assert ledger.is_live(number) == bool(places)
             if places:

@@ -6,9 +6,22 @@ import shutil
 from pathlib import Path
 
 from personsearch.errors import InputError
+from personsearch.files import disk_errors
 from personsearch.gallery.description import CALIBRATION, DESCRIPTION
 
 LOCK = "writer.lock"
+
+
+ONE_WRITER = (DESCRIPTION, "suppressed.json", "removal.json", "migration.json", "cells.npz")
+"""Files that only whoever holds the lock writes; readers write the head of the audit log as well."""
+
+
+def remove_temporary(path: Path) -> None:
+    """Remove what a writer that died left of a file it was about to write; the caller holds the lock."""
+    for name in ONE_WRITER:
+        for left in path.glob(f".{name}.*.tmp"):
+            with disk_errors(path):
+                left.unlink(missing_ok=True)
 
 
 def is_gallery(path: Path) -> bool:

@@ -55,7 +55,7 @@ def write_people(table: Path, people: pa.Table) -> list[str]:
         dataset = lance.dataset(str(table))
         written = lance.fragment.write_fragments(people.select(dataset.schema.names), dataset, mode="append")
         for fragment in written:
-            for file in fragment.data_files():
+            for file in fragment.files:
                 path = table / "data" / file.path
                 handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
                 try:

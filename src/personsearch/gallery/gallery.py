@@ -18,7 +18,7 @@ from personsearch.gallery import removal
 from personsearch.gallery.batch import Batch
 from personsearch.gallery.cells import GROWTH, Cells, forget_cells, make_cells, read_cells
 from personsearch.gallery.description import new_description, read_description, write_calibration
-from personsearch.gallery.folder import LOCK, check_free, remove_unfinished
+from personsearch.gallery.folder import LOCK, check_free, remove_temporary, remove_unfinished
 from personsearch.gallery.forgetting import who_is_older, whom_to_forget
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.ledger import Entry, FileState, Place
@@ -53,6 +53,7 @@ class Gallery(ReadableGallery):
         self._kept_out = read_suppression(path)
         self._next_detection = 1
         if lock is not None:
+            remove_temporary(path)
             self._people_table.upgrade()
             self._ledger_table.upgrade()
             remove_leftovers(path, self._about)

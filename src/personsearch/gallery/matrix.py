@@ -29,7 +29,7 @@ AT_A_TIME = 1 << 14
 PRODUCTS = 1 << 24
 """Products of a batch of queries held at once: 64 MiB of float32."""
 
-_LAYERS = 128
+_LAYERS = 64
 """People in a group of :func:`kth`."""
 
 LONGEST = 1e15

@@ -256,11 +256,12 @@ class People:
         if where.cameras:
             codes = [code for code, name in enumerate(self.cameras) if name in where.cameras]
             wanted &= np.isin(self.camera, codes)
-        with np.errstate(invalid="ignore"):  # comparisons with NaN are False, which is meant
-            if where.since is not None:
-                wanted &= self.time >= where.since
-            if where.until is not None:
-                wanted &= self.time < where.until
+        if where.since is not None or where.until is not None:
+            with np.errstate(invalid="ignore"):  # comparisons with NaN are False, which is meant
+                if where.since is not None:
+                    wanted &= self.time >= where.since
+                if where.until is not None:
+                    wanted &= self.time < where.until
         if where.min_height is not None or where.max_height is not None:
             height = self.box[:, 3] - self.box[:, 1]
             if where.min_height is not None:

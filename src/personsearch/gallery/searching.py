@@ -144,11 +144,11 @@ class Searched:
         hits = []
         known = zip(people.circumstances_of(chosen), *(column.tolist() for column in columns), strict=True)
         for rank, ((camera, taken, position, piece), picture, score, number) in enumerate(known):
-            entries = ledger.entries_of(picture)  # present ones first
-            entry = entries[0]
-            if named is not None and len(entries) > 1:
+            entry = ledger.first_of(picture)
+            if named is not None and not named(entry):  # then the picture is at another place as well
+                entries = ledger.entries_of(picture)
                 entry = next((e for e in entries if e.state == "done" and named(e)), entry)
-            hit = Hit(
+            hit = _hit(
                 rank=rank + 1,
                 similarity=values[rank],
                 picture=file(entry.source, entry.path),
@@ -163,6 +163,13 @@ class Searched:
             )
             hits.append(hit)
         return tuple(hits)
+
+
+def _hit(**known: object) -> Hit:
+    """``Hit(**known)``, for all of its fields: a frozen dataclass sets each by itself, at 4 us a hit."""
+    hit = Hit.__new__(Hit)
+    hit.__dict__.update(known)
+    return hit
 
 
 def checked(embeddings: Array, dim: int) -> Array:

@@ -46,6 +46,7 @@ class Table:
     def __init__(self, folder: Path, name: str, schema: pa.Schema, *, create: bool = False) -> None:
         self.files = folder / f"{name}.lance"
         self.schema = schema
+        self._versions = str(self.files / "_versions")
         with self._one_line_errors():
             import lancedb
 
@@ -75,7 +76,7 @@ class Table:
         changes apart, and one in the future (another machine's clock) tells nothing.
         """
         try:
-            about = (self.files / "_versions").stat()
+            about = os.stat(self._versions)  # noqa: PTH116  # asked for by every search
         except OSError:
             return None
         age = time.time_ns() - about.st_mtime_ns
