@@ -61,13 +61,20 @@ def test_the_document_names_both_data_sets() -> None:
 
 
 @pytest.mark.parametrize("words", documented(), ids=lambda words: " ".join(words[1:6]))
-def test_documented_commands_are_planned_as_they_stand(command, roots, tmp_path: Path, words: list[str]) -> None:
+def test_documented_commands_are_planned_as_they_stand(
+    command, roots, tmp_path: Path, words: list[str]
+) -> None:
     more = [] if "--dry-run" in words else ["--dry-run"]
     ended = command(*here(words, roots, tmp_path / "out", *more))
     assert ended.code == 0, ended.err
     plan = json.loads(ended.out)
     assert plan["schema"] == "personsearch.reproduction-plan/1"
-    assert plan["stages"][0] == {"stage": "data", "what": "data", "done": False, "minutes": plan["stages"][0]["minutes"]}
+    assert plan["stages"][0] == {
+        "stage": "data",
+        "what": "data",
+        "done": False,
+        "minutes": plan["stages"][0]["minutes"],
+    }
     assert not (tmp_path / "out").exists()
 
 
