@@ -123,8 +123,8 @@ def test_index_keeps_what_is_finished_and_goes_on(model: Path, photos: Path, tmp
     ]
     with Gallery.open(path) as gallery:
         before = gallery.pictures
-    # Everything but, at most, the picture it was at. The model has a thread of its own, which goes on with what was
-    # read ahead while the writer's thread, in the middle of a commit, cannot hear the signal yet.
+    # Everything but, at most, the picture it was at. The model has a thread of its own, which goes on with
+    # what was read ahead while the writer's thread, in the middle of a commit, cannot hear the signal yet.
     assert CTRL_C_AT - 1 <= before <= CTRL_C_AT + 4 < PICTURES
     report = index_folder(photos, path, load_searcher(model, "cpu"))
     assert (report.unchanged, report.added, report.failures) == (before, PICTURES - before, ())

@@ -1,4 +1,4 @@
-"""``personsearch reproduce``, and the commands of its document against small files in the official formats."""
+"""``personsearch reproduce``, and the commands of its document on small files in the official formats."""
 
 from __future__ import annotations
 
