@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from personsearch.datasets.coco import CocoPersons
@@ -73,6 +73,7 @@ def check_searches(trials: Trials, test: tuple[Scene, ...], size: int | None) ->
 
 
 @given(st.integers(0, 10**6), st.integers(2, 40), st.integers(2, 25), st.sampled_from([0.2, 0.5, 0.8, 1.0]))
+@example(2410, 3, 7, 1.0)  # galleries of one picture
 @settings(max_examples=40, deadline=None)
 def test_halves_share_nobody_and_nothing_and_searches_hold(
     seed: int, pictures: int, people: int, share: float

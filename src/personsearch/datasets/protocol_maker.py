@@ -282,10 +282,16 @@ def fill_galleries(
 
 
 def cut(galleries: Sequence[Gallery], size: int, most_right: float = 1.0) -> list[Gallery]:
-    """Every gallery's first ``size`` pictures, of them at most that share right if there are others."""
+    """Every gallery's first ``size`` pictures, of them at most that share right if there are others.
+
+    One is right at least, however small the gallery: a search that nobody can win measures nothing.
+
+    >>> [[part.tolist() for part in one] for one in cut([(np.array([3, 4]), np.array([7, 8]))], 1, 0.5)]
+    [[[3], []]]
+    """
     result = []
     for positives, others in galleries:
-        right = min(len(positives), max(int(most_right * size), size - len(others)), size)
+        right = min(len(positives), max(int(most_right * size), size - len(others), 1), size)
         result.append((positives[:right], others[: size - right]))
     return result
 
