@@ -109,10 +109,8 @@ def check(path: Path, told: Told) -> None:
     with Gallery.open(path, writable=True) as gallery:  # finishes a removal that was begun
         there = everybody(gallery)
         files = {int(Path(entry.path).stem) for entry in gallery.entries()}
-    for left in path.glob(
-        ".audit.head.*.tmp"
-    ):  # it could be a reader's: repair removes it, a writer does not
-        left.unlink()
+    for left in path.glob(".audit.head.*.tmp"):
+        left.unlink()  # it could be a reader's, so that repair removes it, and a writer does not
     assert verify(path).findings == ()
     assert len(there) == len(set(there))
     assert told.added <= files <= told.adding
@@ -127,21 +125,18 @@ def check(path: Path, told: Told) -> None:
     told.added, told.adding = set(files), set(files)
 
 
-def run(tmp_path: Path, kills: int, seed: int, *, galleries: int = 1) -> Counter[str]:
-    """So many kills, spread over some galleries; in the middle of what they were."""
-    chance, hit = random.Random(seed), Counter[str]()
+def run(tmp_path: Path, kills: int, seed: int) -> Counter[str]:
+    """So many kills of processes that write to one gallery; in the middle of what they were."""
+    chance, hit, told = random.Random(seed), Counter[str](), Told()
+    gallery, pictures = tmp_path / "gallery", tmp_path / "pictures"
+    pictures.mkdir(parents=True)
+    with Gallery.create(gallery, worker["MODEL"], worker["DIM"], "cosine") as new:
+        new.add_source(pictures)
     with Workers() as workers:
-        for number in range(galleries):
-            gallery, pictures = tmp_path / f"gallery{number}", tmp_path / "pictures"
-            pictures.mkdir(exist_ok=True)
-            with Gallery.create(gallery, worker["MODEL"], worker["DIM"], "cosine") as new:
-                new.add_source(pictures)
-            told = Told()
-            for kill in range(kills // galleries):
-                marked = 1000 * seed + 100 * number + kill
-                hit[workers.killed(gallery, pictures, told, marked, chance.uniform(0.0, 0.5))] += 1
-                check(gallery, told)
-            assert told.added
+        for kill in range(kills):
+            hit[workers.killed(gallery, pictures, told, 1000 * seed + kill, chance.uniform(0.0, 0.5))] += 1
+            check(gallery, told)
+    assert told.added
     return hit
 
 
@@ -151,8 +146,12 @@ def test_a_few_kills(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_hundred_kills(tmp_path: Path) -> None:
-    hit = run(tmp_path, kills=100, seed=2, galleries=5)
+    """And on, until each operation was hit in its middle: how often a kill does is the machine's."""
+    hit, operations = Counter[str](), ("adding", "forgetting", "maintaining")
+    for gallery in range(15):
+        if gallery >= 5 and min(hit[what] for what in operations) >= 5:
+            break
+        hit += run(tmp_path / f"{gallery}", kills=20, seed=2 + gallery)
     print("killed while", dict(hit))
-    assert sum(hit.values()) == 100
-    for what in ("adding", "forgetting", "maintaining"):
-        assert hit[what] >= 5, hit  # in the middle of each, not only between them
+    assert sum(hit.values()) >= 100
+    assert min(hit[what] for what in operations) >= 5, hit
