@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from personsearch.types import Array
+from personsearch.errors import InputError
+from personsearch.types import Array, Picture
 
 
 def from_xywh(boxes: Array) -> Array:
@@ -70,3 +71,24 @@ def clip(boxes: Array, size: tuple[int, int]) -> Array:
     limits = np.array([width, height, width, height], dtype=np.asarray(boxes).dtype)
     clipped: Array = np.clip(boxes, 0, limits)
     return clipped
+
+
+def inside(boxes: Array, picture: Picture) -> Array:
+    """(n, 4) float32 ``boxes`` cut to the picture, each with an area left.
+
+    Raises:
+        InputError: one has none there, or is not finite.
+
+    >>> inside(np.array([[-2, 1, 3, 9]]), Picture(np.zeros((6, 4, 3), np.uint8))).tolist()
+    [[0.0, 1.0, 3.0, 6.0]]
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    cut = clip(boxes, picture.size)
+    # "Not larger" rather than "smaller or equal": a NaN passes no comparison.
+    if not np.isfinite(boxes).all() or not (cut[:, 2:] > cut[:, :2]).all():
+        raise InputError(
+            f"a box has no area inside {picture.name or 'the picture'}, "
+            f"which is {picture.size[0]}x{picture.size[1]}",
+            hint="give x,y,w,h in pixels of the upright picture, with w, h > 0",
+        )
+    return cut

@@ -41,6 +41,17 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def timecode(seconds: float) -> str:
+    """A position in a video as players show it.
+
+    >>> timecode(3723.5)
+    '01:02:03.500'
+    """
+    thousandths = round(seconds * 1000)
+    minutes, rest = divmod(thousandths, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
+
+
 class PlainProgress:
     """A line every few seconds: for logs, pipes and CI.
 

@@ -89,9 +89,9 @@ def make_folder(out: Path) -> None:
 
 def shot_name(hit: Hit) -> str:
     """What a hit's picture is called where it is shown: a frame of a video has its time in its name."""
-    from personsearch.cli.sources import clock
+    from personsearch.progress import timecode
 
-    return hit.picture if hit.position is None else f"{hit.picture}@{clock(hit.position)}"
+    return hit.picture if hit.position is None else f"{hit.picture}@{timecode(hit.position)}"
 
 
 def shots_of(hits: Iterable[Hit]) -> Callable[[str], Picture]:

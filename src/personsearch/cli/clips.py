@@ -12,7 +12,7 @@ import typer
 from personsearch.cli.answers import STANDARD_INPUT, AnswersArgument, make_folder, read_searches
 from personsearch.cli.options import FormatOption, JsonOption, NullOption, ProgressKind, ProgressOption
 from personsearch.cli.output import Answer, Printer, chosen
-from personsearch.cli.sources import clock
+from personsearch.progress import timecode
 
 if TYPE_CHECKING:
     from personsearch.media.clips import Piece
@@ -99,7 +99,7 @@ class _Job:
     def row(self) -> dict[str, Any]:
         """As a line of a table."""
         ranks = ",".join(str(hit.rank) for hit in self.hits)
-        start, end = clock(self.piece.start), clock(self.piece.end)
+        start, end = timecode(self.piece.start), timecode(self.piece.end)
         return {"clip": str(self.path), "hits": ranks, "from": start, "to": end, "video": str(self.video)}
 
     def record(self) -> dict[str, Any]:
@@ -192,5 +192,5 @@ def _span(hit: Hit) -> tuple[float, float]:
 def _clip_name(video: Path, piece: Piece, key: str) -> str:
     from personsearch.media.names import safe_name
 
-    at = clock(piece.start)[:8].replace(":", "-")
+    at = timecode(piece.start)[:8].replace(":", "-")
     return safe_name(f"{video.stem[:40]}_{at}", key, ".mp4")

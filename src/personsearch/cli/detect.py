@@ -33,10 +33,10 @@ from personsearch.cli.sources import (
     SceneOption,
     SourcesArgument,
     chosen_sampling,
-    clock,
     only_camera,
     seconds_of,
 )
+from personsearch.progress import timecode
 
 if TYPE_CHECKING:
     from personsearch.media.sampling import Sampling
@@ -180,7 +180,7 @@ class _Files:
 
         with Video(file) as video:
             for frame in video.frames(self._sampling):
-                name = f"{self._name(file)}@{clock(frame.position)}"
+                name = f"{self._name(file)}@{timecode(frame.position)}"
                 place = {
                     "video": self._name(file),
                     "position_s": round(frame.position, 6),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personsearch.cli.output import Answer, box_text, rounded_box
-from personsearch.cli.sources import clock
+from personsearch.progress import timecode
 
 if TYPE_CHECKING:
     from personsearch.gallery.asking import Answered
@@ -105,7 +105,7 @@ def hit_row(hit: Hit) -> dict[str, Any]:
         "probability": hit.probability,
         "similarity": hit.similarity,
         "picture": hit.picture,
-        "at": None if hit.position is None else clock(hit.position),
+        "at": None if hit.position is None else timecode(hit.position),
         "when": when,
         "camera": hit.camera,
         "box x,y,w,h": box_text(hit.box),

@@ -64,6 +64,7 @@ def show(
 
 @app.command("add")
 def add(
+    command: typer.Context,
     name: NameArgument,
     gallery: GalleryOption,
     query: words.QueryOption = None,
@@ -96,18 +97,7 @@ def add(
     name = checked_name(name)
     there = name in NamedPeople(gallery).names()
     only_wrong = there and not (query or crop or detection)
-    named = words.Named(
-        queries=query or (),
-        boxes=box or (),
-        pick=pick,
-        largest=largest,
-        conf=conf,
-        crops=crop or (),
-        detections=detection or (),
-        person=name if only_wrong else None,
-        wrong=wrong or (),
-        wrong_detections=wrong_detection or (),
-    )
+    named = words.Named.of(command.params, person=name if only_wrong else None)
     shown = named.shown()
     with Gallery.open(gallery) as opened:
         sought, _ = words.described(named, shown, opened, lambda: opened_model(model, parts, device))

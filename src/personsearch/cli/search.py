@@ -76,6 +76,7 @@ SessionOption = Annotated[
 
 
 def search(
+    command: typer.Context,
     gallery: GalleryOption,
     query: words.QueryOption = None,
     box: words.BoxOption = None,
@@ -136,20 +137,7 @@ def search(
     from personsearch.gallery.searching import Asked
 
     printer = Printer(chosen(form, as_json, listing=True), null)
-    named = words.Named(
-        queries=query or (),
-        boxes=box or (),
-        pick=pick,
-        largest=largest,
-        conf=conf,
-        crops=crop or (),
-        detections=detection or (),
-        person=person,
-        wrong=wrong or (),
-        wrong_detections=wrong_detection or (),
-        own=own,
-        context=context,
-    )
+    named = words.Named.of(command.params, person=person)
     order = words.asked_order(rerank, rerank_top, context)
     where = asked_filter(camera, since, until, path, min_height, max_height)
     asked = Asked(k=top_k, per=per.value, min_score=conf, where=where, exact=not approximate)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -142,6 +142,28 @@ class Named:
             raise UsageError("--pick is for one picture", hint="write --query PICTURE:X,Y,W,H for each")
         if sum((bool(self.boxes), self.pick is not None, self.largest)) > 1:
             raise UsageError("--box, --pick and --largest contradict each other", hint="give one of them")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], *, person: str | None) -> Named:
+        """From the parameters of a command that takes this module's options under their usual names.
+
+        Raises:
+            UsageError: nobody is named, or two options contradict each other.
+        """
+        return cls(
+            queries=given["query"] or (),
+            boxes=given["box"] or (),
+            pick=given["pick"],
+            largest=given["largest"],
+            conf=given["conf"],
+            crops=given["crop"] or (),
+            detections=given["detection"] or (),
+            person=person,
+            wrong=given["wrong"] or (),
+            wrong_detections=given["wrong_detection"] or (),
+            own=given.get("own", False),
+            context=given.get("context", False),
+        )
 
     def shown(self) -> list[Shown]:
         """The pictures that are named, loaded, with the boxes that are given.

@@ -103,14 +103,3 @@ def only_camera(sources: list[str]) -> str | None:
             "a camera is watched alone", hint="one command a camera; each may write to a gallery in turn"
         )
     return cameras[0]
-
-
-def clock(position: float) -> str:
-    """A position in a video as people write it.
-
-    >>> clock(3723.5)
-    '01:02:03.500'
-    """
-    thousandths = round(position * 1000)
-    minutes, rest = divmod(thousandths, 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"

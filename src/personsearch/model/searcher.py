@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from personsearch.boxes import clip
+from personsearch.boxes import clip, inside
 from personsearch.errors import InputError, UsageError
 from personsearch.model.inputs import box_factors, cut, input_scale, normalised, padded_batch, resized
 from personsearch.model.network import PersonSearchNetwork
@@ -162,14 +162,7 @@ def checked(picture: Picture, boxes: Array) -> Array:
         InputError: one has none.
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-    # "Not larger" rather than "smaller or equal": a NaN would pass that, and crash the pooling.
-    inside = clip(boxes, picture.size)
-    if not np.isfinite(boxes).all() or not (inside[:, 2:] > inside[:, :2]).all():
-        raise InputError(
-            f"a box has no area inside {picture.name or 'the picture'}, "
-            f"which is {picture.size[0]}x{picture.size[1]}",
-            hint="give x,y,w,h in pixels of the upright picture, with w, h > 0",
-        )
+    inside(boxes, picture)
     return boxes
 
 

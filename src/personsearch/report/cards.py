@@ -11,6 +11,7 @@ import numpy as np
 
 from personsearch.errors import PersonSearchError
 from personsearch.images import encode_jpeg
+from personsearch.progress import timecode
 from personsearch.report.crops import crop, fit
 from personsearch.types import Array, Hit, Picture, Similarity
 
@@ -147,17 +148,6 @@ def _moment(time: float | None) -> str:
     if time is None or not 0 <= abs(time) < 2**37:
         return ""
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def timecode(seconds: float) -> str:
-    """A position in a video as players show it.
-
-    >>> timecode(3723.5)
-    '01:02:03.500'
-    """
-    thousandths = round(seconds * 1000)
-    minutes, rest = divmod(thousandths, 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
 
 
 def moment(hit: Hit) -> str:

@@ -9,7 +9,8 @@ from operator import attrgetter
 import numpy as np
 
 from personsearch.errors import PersonSearchError
-from personsearch.report.cards import likeness, place, printable, timecode
+from personsearch.progress import timecode
+from personsearch.report.cards import likeness, place, printable
 from personsearch.report.crops import BACKDROP, crop, fit, mount
 from personsearch.report.drawing import HIT, QUERY, LineStyle, Mark, draw, scaled, shorten, write
 from personsearch.report.sheets import INK, PAPER, SheetLayout, grid

@@ -24,8 +24,8 @@ import numpy as np
 
 from personsearch.baselines.parts import Part, read_part
 from personsearch.baselines.reid.colour_names import LEVELS, NAMES
-from personsearch.baselines.reid.crops import people_crops
-from personsearch.baselines.reid.dense import CROPS_AT_ONCE, check_arrays
+from personsearch.baselines.reid.crops import described
+from personsearch.baselines.reid.dense import check_arrays
 from personsearch.errors import InputError
 from personsearch.types import Array, Picture, Similarity
 
@@ -105,12 +105,7 @@ class BowEmbedder:
         Raises:
             InputError: a box has no area inside the picture.
         """
-        boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-        rows = [np.zeros((0, self.dim), np.float32)]
-        for start in range(0, len(boxes), CROPS_AT_ONCE):
-            some = boxes[start : start + CROPS_AT_ONCE]
-            rows.append(self.describe(people_crops(picture, some, self.settings.crop)))
-        return np.concatenate(rows)
+        return described(self.describe, picture, boxes, self.settings.crop, self.dim)
 
     def describe(self, crops: Array) -> Array:
         """(n, dim) float32 descriptions of crops (n, h, w, 3) uint8 of the settings' size."""

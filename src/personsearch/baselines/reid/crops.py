@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,13 @@ import numpy as np
 
 from personsearch import images
 from personsearch.baselines.reid.stages import read_arrays
-from personsearch.boxes import clip
-from personsearch.errors import DatasetError, InputError
+from personsearch.boxes import inside
+from personsearch.errors import DatasetError
 from personsearch.files import write_atomically
 from personsearch.progress import Progress, silent
 from personsearch.types import Array, Picture, Scene
 
+CROPS_AT_ONCE = 32
 SHARD_SCENES = 64
 """Pictures whose people are written together: the most that a kill loses."""
 
@@ -42,23 +43,37 @@ def people_crops(picture: Picture, boxes: Array, size: tuple[int, int]) -> Array
     [10, 11, 12, 13]
     """
     height, width = size
-    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-    inside = clip(boxes, picture.size)
-    # "Not larger" rather than "smaller or equal": a NaN passes no comparison.
-    if not np.isfinite(boxes).all() or not (inside[:, 2:] > inside[:, :2]).all():
-        raise InputError(
-            f"a box has no area inside {picture.name or 'the picture'}, "
-            f"which is {picture.size[0]}x{picture.size[1]}",
-            hint="give x,y,w,h in pixels of the upright picture, with w, h > 0",
-        )
-    crops = np.empty((len(boxes), height, width, 3), np.uint8)
-    for crop, (x1, y1, x2, y2) in zip(crops, inside.tolist(), strict=True):
+    found = inside(boxes, picture)
+    crops = np.empty((len(found), height, width, 3), np.uint8)
+    for crop, (x1, y1, x2, y2) in zip(crops, found.tolist(), strict=True):
         left, right = _whole(x1, x2, picture.size[0])
         top, bottom = _whole(y1, y2, picture.size[1])
         shrinks = (bottom - top) * (right - left) > height * width
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         cv2.resize(picture.pixels[top:bottom, left:right], (width, height), dst=crop, interpolation=how)
     return crops
+
+
+def described(
+    describe: Callable[[Array], Array], picture: Picture, boxes: Array, size: tuple[int, int], dim: int
+) -> Array:
+    """(n, dim) float32 descriptions of the people in ``boxes``, some crops in memory at a time.
+
+    Args:
+        describe: (m, h, w, 3) uint8 crops to (m, dim) float32.
+        picture: upright pixels.
+        boxes: (n, 4) x1 y1 x2 y2 in its pixels.
+        size: (height, width) of a crop.
+        dim: length of a description, for nobody.
+
+    Raises:
+        InputError: a box has no area inside the picture.
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    rows = [np.zeros((0, dim), np.float32)]
+    for start in range(0, len(boxes), CROPS_AT_ONCE):
+        rows.append(describe(people_crops(picture, boxes[start : start + CROPS_AT_ONCE], size)))
+    return np.concatenate(rows)
 
 
 def _whole(low: float, high: float, limit: int) -> tuple[int, int]:

@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 
 from personsearch.baselines.parts import Part, read_part
-from personsearch.baselines.reid.crops import people_crops
+from personsearch.baselines.reid.crops import described
 from personsearch.baselines.reid.patches import PatchSettings, describe_patches
 from personsearch.errors import InputError
 from personsearch.types import Array, Picture, Similarity
 
 EUCLIDEAN, KISSME = "dense-euclidean", "dense-kissme"
-CROPS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,12 +89,7 @@ class DenseEmbedder:
         Raises:
             InputError: a box has no area inside the picture.
         """
-        boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-        rows = [np.zeros((0, self.dim), np.float32)]
-        for start in range(0, len(boxes), CROPS_AT_ONCE):
-            some = boxes[start : start + CROPS_AT_ONCE]
-            rows.append(self.describe(people_crops(picture, some, self.settings.crop)))
-        return np.concatenate(rows)
+        return described(self.describe, picture, boxes, self.settings.crop, self.dim)
 
     def describe(self, crops: Array) -> Array:
         """(n, dim) float32 descriptions of crops (n, h, w, 3) uint8 of the settings' size."""
