@@ -103,6 +103,22 @@ def test_detectors_need_no_identities_and_idnet_says_so_before_anything_is_train
     assert not (tmp_path / "other").exists()
 
 
+def test_a_part_is_of_the_settings_it_was_begun_with(trained: list[str], tmp_path: Path) -> None:
+    folder, settings = tmp_path / "b", baseline_preset("tiny")
+    train_baselines(SCENES, folder, "tiny", only=("acf",), settings=settings)
+    other = dataclasses.replace(settings, acf=dataclasses.replace(settings.acf, views=2))
+    with pytest.raises(UsageError, match="acf was trained with other settings"):
+        train_baselines(SCENES, folder, "tiny", only=("acf",), settings=other)
+    train_baselines(SCENES, folder, "tiny", only=("bow",), settings=other)  # which is the same in both
+    assert trained == ["acf", "bow"]
+    book = json.loads((folder / "baselines.json").read_text())
+    assert book["settings"]["acf"]["views"] == settings.acf.views
+    del book["settings"]  # a folder from before they were noted: taken as it is
+    (folder / "baselines.json").write_text(json.dumps(book))
+    train_baselines(SCENES, folder, "tiny", only=("acf",), settings=other)
+    assert trained == ["acf", "bow"]
+
+
 def test_a_folder_belongs_to_one_preset_seed_and_data(trained: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "b"
     train_baselines(SCENES, folder, "tiny", only=("acf",))

@@ -191,7 +191,7 @@ def run_ablation(
     base = settings.base()
     scenes = dataset.scenes("train")
     dataset.trials(settings.gallery_size)  # asked now rather than after an hour
-    _claim(out, settings, scenes)
+    _claim(out, settings, scenes, dataset.scenes("test"))
     files = []
     for seed in settings.seeds:
         seeded = dataclasses.replace(base, seed=seed)
@@ -212,7 +212,7 @@ def run_ablation(
     return tuple(files)
 
 
-def _claim(out: Path, settings: AblationSettings, scenes: Sequence[Scene]) -> None:
+def _claim(out: Path, settings: AblationSettings, scenes: Sequence[Scene], searched: Sequence[Scene]) -> None:
     """Refuse a folder whose runs are of other settings or data: they could not be compared."""
     wanted: dict[str, Any] = {
         "preset": settings.preset,
@@ -220,6 +220,7 @@ def _claim(out: Path, settings: AblationSettings, scenes: Sequence[Scene]) -> No
         "gallery_size": settings.gallery_size,
         "points": settings.points,
         "data": data_summary(scenes),
+        "test data": data_summary(searched),
     }
     if settings.steps is not None:  # left away otherwise, as folders from before there was a choice have it
         wanted["steps"] = settings.steps
@@ -229,6 +230,8 @@ def _claim(out: Path, settings: AblationSettings, scenes: Sequence[Scene]) -> No
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             found = None
+        if isinstance(found, dict) and "test data" not in found:  # from before it was written down
+            del wanted["test data"]
         if found != json.loads(json.dumps(wanted)):
             raise UsageError(
                 f"{out} holds an ablation of other settings or data", hint="choose another --out"
@@ -305,6 +308,7 @@ def _raw(
         "pretrained": settings.pretrained,
         "fingerprint": searcher.fingerprint,
         "data": told["data"],
+        "test data": data_summary(dataset.scenes("test")),
         "environment": json.loads((run / "environment.json").read_text(encoding="utf-8")),
         "cost": {number: _cost(run, number) for number in (1, 2)},
         "losses": _losses(run),

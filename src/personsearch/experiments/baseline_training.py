@@ -33,7 +33,7 @@ from personsearch.progress import Progress, clock, silent
 from personsearch.training.folder import data_summary
 from personsearch.training.presets import deep, idnet
 from personsearch.training.presets import preset as training_preset
-from personsearch.training.settings import TrainingSettings
+from personsearch.training.settings import TrainingSettings, shaping
 from personsearch.training.train import make_plan, train
 from personsearch.types import Scene
 
@@ -74,6 +74,15 @@ class BaselineSettings:
             idnet=dataclasses.replace(self.idnet, seed=seed),
             joint=dataclasses.replace(self.joint, seed=seed),
         )
+
+    def of(self, kind: str) -> dict[str, Any]:
+        """What shapes one of the six parts, as JSON."""
+        chosen = self.dense if kind == "euclidean" else getattr(self, kind)
+        given = (
+            shaping(chosen.to_json()) if isinstance(chosen, TrainingSettings) else dataclasses.asdict(chosen)
+        )
+        plain: dict[str, Any] = json.loads(json.dumps(given))
+        return plain
 
 
 def baseline_preset(name: str) -> BaselineSettings:
@@ -167,7 +176,7 @@ def train_baselines(
         say: hears a line at the beginning and end of every part.
 
     Raises:
-        UsageError: ``out`` holds parts of another preset, seed or data, or a name is unknown.
+        UsageError: ``out`` holds parts of another preset, seed, settings or data, or a name is unknown.
         DatasetError: the scenes have too few people with an identity for a part that learns them; where
             it is ``idnet``, nothing has been trained or written by then.
         LockedError: another process trains there.
@@ -189,7 +198,10 @@ def train_baselines(
     try:
         book = _Book(out, {"preset": preset, "seed": seed, "data": data_summary(scenes)}, source or {})
         todo = _trainings(scenes, out, settings, device, progress)
-        parts = [_one(kind, out / kind, todo[kind], book, say) for kind in TRAINED if kind in only]
+        parts = []
+        for kind in (kind for kind in TRAINED if kind in only):
+            book.check(kind, settings.of(kind))
+            parts.append(_one(kind, out / kind, todo[kind], book, say))
         shutil.rmtree(out / CACHE, ignore_errors=True)
     finally:
         lock.release()
@@ -267,6 +279,21 @@ class _Book:
         else:
             self.values |= {"source": source, "seconds": {}}
             self._save()
+
+    def check(self, kind: str, settings: dict[str, Any]) -> None:
+        """Raise UsageError where a part was begun with other settings; note them where it was not.
+
+        A part from before settings were written down is taken as it is: its folder tells no better.
+        """
+        known = self.values.setdefault("settings", {})
+        if kind not in known and kind not in self.values["seconds"]:
+            known[kind] = settings
+            self._save()
+        elif known.get(kind, settings) != settings:
+            raise UsageError(
+                f"{self.path.parent / kind} was trained with other settings",
+                hint="remove it and its entries in baselines.json, or give another folder with --out",
+            )
 
     def spent(self, kind: str) -> float:
         """Seconds that all runs have spent on a part."""

@@ -13,7 +13,7 @@ import numpy as np
 from personsearch.errors import InputError, UsageError
 from personsearch.files import WriterLock, disk_errors, write_json
 from personsearch.model.checkpoint import CONFIG, WEIGHTS
-from personsearch.training.settings import FREE, TrainingSettings, settings_from_json
+from personsearch.training.settings import TrainingSettings, settings_from_json, shaping
 from personsearch.types import Scene
 
 SETTINGS, LOCK, BEST = "settings.json", "lock", "best"
@@ -61,17 +61,13 @@ def _check_same(out: Path, wanted: Mapping[str, Any]) -> None:
         found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
         # What an older version did not write is what it did.
         theirs = json.loads(json.dumps(settings_from_json(found["settings"]).to_json()))
-        same = found["data"] == wanted["data"] and _fixed(theirs) == _fixed(wanted["settings"])
+        same = found["data"] == wanted["data"] and shaping(theirs) == shaping(wanted["settings"])
     except (ValueError, KeyError, TypeError, AttributeError, UsageError):  # not a run's settings
         same = False
     if not same:
         raise UsageError(
             f"{out} holds a run of other settings or data", hint="choose another --out or delete that folder"
         )
-
-
-def _fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in FREE}
 
 
 def data_summary(scenes: Sequence[Scene]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +19,15 @@ Norms = Literal["own", "synchronised"]
 
 FREE = ("workers", "spawn", "save_seconds", "logs")
 """Settings of how fast a run is and what it says, not of what it computes: they may change under way."""
+
+
+def shaping(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a training's settings as JSON those that shape its result.
+
+    >>> shaping({"seed": 3, "workers": 2})
+    {'seed': 3}
+    """
+    return {name: value for name, value in settings.items() if name not in FREE}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,9 @@ import pytest
 from personsearch.datasets.synthetic.make import make_dataset
 from personsearch.datasets.synthetic.presets import preset as data_preset
 from personsearch.errors import InputError, LockedError, UsageError
+from personsearch.experiments.ablation_report import read_runs
 from personsearch.experiments.reproduction import trainings
+from personsearch.experiments.reproduction.ablations import initial_loss
 from personsearch.experiments.reproduction.page import write_report
 from personsearch.experiments.reproduction.pipeline import (
     BEYOND,
@@ -145,6 +147,14 @@ def test_other_data_in_the_same_place_are_noticed(tmp_path: Path) -> None:
     first = reproduce(("table1",), asked(place), tmp_path / "out")
     import dataclasses
 
+    # A picture with other bytes, and a search with another gallery: nothing of it is in the boxes.
+    picture = Workshop(asked(place), tmp_path).data.scenes("test")[0].path
+    assert picture is not None
+    picture.write_bytes(picture.read_bytes() + b"\0")
+    again = reproduce(("table1",), asked(place), tmp_path / "out")
+    assert again.results["data"]["pictures"][0] == first.results["data"]["pictures"][0]
+    assert again.results["data"]["pictures"][1] != first.results["data"]["pictures"][1]
+    assert again.results["data"]["searches"] == first.results["data"]["searches"]
     shutil.rmtree(place)
     make_dataset(place, dataclasses.replace(data_preset("tiny"), seed=5), workers=1)
     second = reproduce(("table1",), asked(place), tmp_path / "out")
@@ -195,8 +205,31 @@ def test_an_ablation_from_elsewhere_is_taken_without_training(root: Path, tmp_pa
     ablation_file(folder, root, "softmax", low, "other")
     ablation_file(folder, root, "softmax-unstarted", low, "other")
     ablation_file(folder, root, "rss-longer", high, "other")
-    with pytest.raises(UsageError, match="other training data"):
+    with pytest.raises(UsageError, match=r"other data \(train half\)"):
         reproduce(("fig6",), it, out)
+
+
+def test_results_of_another_test_half_are_refused(root: Path, tmp_path: Path) -> None:
+    known = trainings.data_summary(Workshop(asked(root), tmp_path).data.scenes("train"))["checksum"]
+    ablation_file(tmp_path / "brought", root, "rss", [0.5], known)
+    file = tmp_path / "brought" / "rss-0.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"test data": {"checksum": "other"}}))
+    with pytest.raises(UsageError, match=r"other data \(test half\)"):
+        reproduce(("fig6",), asked(root, ablation=tmp_path / "brought"), tmp_path / "out")
+
+
+def test_the_loss_at_the_end_by_hand(tmp_path: Path) -> None:
+    """Losses 3, 2, 1, 1: it begins at 3, and over the last half it is 1; the other run halves that."""
+    ablation_file(tmp_path, tmp_path, "softmax-unstarted", [0.5], "")
+    assert initial_loss(read_runs(tmp_path)) is None
+    ablation_file(tmp_path, tmp_path, "softmax", [0.5], "")
+    file = tmp_path / "softmax-0.json"
+    raw = json.loads(file.read_text())
+    raw["losses"]["identity"] = [2.0, 1.0, 0.6, 0.4]
+    file.write_text(json.dumps(raw))
+    assert initial_loss(read_runs(tmp_path)) == {
+        "seeds": [0], "first": [3.0], "without": [1.0], "with": [0.5],
+    }  # fmt: skip
 
 
 def _whole(root: str, out: str) -> None:

@@ -10,13 +10,11 @@ import numpy as np
 from personsearch.errors import UsageError
 from personsearch.experiments.ablation import VARIANTS, run_ablation
 from personsearch.experiments.ablation_report import Run, read_runs, summary
-from personsearch.experiments.reproduction.records import interval_record
-from personsearch.experiments.reproduction.trainings import ablation_settings, training_of
+from personsearch.experiments.reproduction.trainings import ablation_settings
 from personsearch.experiments.reproduction.workshop import Workshop
 from personsearch.files import sha256_of
-from personsearch.ranking.bootstrap import paired_interval
 from personsearch.training.folder import data_summary
-from personsearch.types import Array
+from personsearch.training.settings import shaping
 
 FIGURE = tuple(variant.name for variant in VARIANTS if variant.figure)
 LAST = 0.5
@@ -29,7 +27,7 @@ def ablate_settings(shop: Workshop) -> dict[str, Any]:
     if foreign is not None:
         return {"results": sha256_of(*sorted(foreign.glob("*.json")))}
     return {
-        "training": training_of(shop.base()),
+        "training": shaping(shop.base().to_json()),
         "seeds": list(shop.asked.seeds),
         "points": shop.size.points,
     }
@@ -49,17 +47,20 @@ def ablate(shop: Workshop) -> dict[str, Any]:
         )
         folder = files[0].parent
     runs = read_runs(folder)
-    here = data_summary(shop.data.scenes("train"))["checksum"]
-    if any(run.raw["data"].get("checksum") != here for run in runs):
-        raise UsageError(
-            f"{folder} holds an ablation of other training data", hint="give results on this data set"
-        )
+    for key, half in (("data", "train"), ("test data", "test")):
+        here = data_summary(shop.data.scenes(half))["checksum"]  # type: ignore[arg-type]
+        # Results from before the test half was written down do not name it.
+        if any(run.raw[key].get("checksum") != here for run in runs if key in run.raw):
+            raise UsageError(
+                f"{folder} holds an ablation of other data ({half} half)",
+                hint="give results on this data set",
+            )
     return {
         "foreign": shop.foreign_ablation is not None,
         "preset": runs[0].raw["preset"],
         "summary": summary(runs),
         "curves": {name: _curves(of) for name, of in _by_name(runs).items()},
-        "initial_loss": initial_loss(runs, shop.seed),
+        "initial_loss": initial_loss(runs),
     }
 
 
@@ -83,30 +84,27 @@ def _curves(of: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def initial_loss(runs: Sequence[Run], seed: int) -> dict[str, Any] | None:
-    """Softmax's identity loss at the end of stage 2, without a good initial point minus with one.
+def initial_loss(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """Softmax's identity loss without a good initial point and with one, of every seed that has both.
 
-    Paired by the lines of the log, of seeds that both have; None where one of the two was not run.
+    ``first`` is the first line of the log without one, ``without`` and ``with`` are means over the last
+    half of stage 2. Lines of one run follow from each other, so a seed is one number each and no
+    interval is drawn from lines. None where one of the two was not run.
     """
     by_name = _by_name(runs)
     with_point, without = (by_name.get(name, ()) for name in ("softmax", "softmax-unstarted"))
     pairs = [(a, b) for a in without for b in with_point if a.seed == b.seed]
     if not pairs:
         return None
-    a, b = (np.concatenate([_end(pair[i].raw) for pair in pairs]) for i in (0, 1))
-    first = float(np.mean([pair[0].raw["losses"]["identity"][0] for pair in pairs]))
-    difference = paired_interval(a, b, np.random.default_rng(seed))
     return {
-        **interval_record(difference),
-        "n": len(a),
-        "without": round(float(a.mean()), 4),
-        "with": round(float(b.mean()), 4),
-        "first": round(first, 4),
-        "seeds": len(pairs),
+        "seeds": [a.seed for a, _ in pairs],
+        "first": [round(float(a.raw["losses"]["identity"][0]), 4) for a, _ in pairs],
+        "without": [_end(a.raw) for a, _ in pairs],
+        "with": [_end(b.raw) for _, b in pairs],
     }
 
 
-def _end(raw: Mapping[str, Any]) -> Array:
+def _end(raw: Mapping[str, Any]) -> float:
+    """Mean identity loss over the last part of stage 2."""
     values = np.asarray(raw["losses"]["identity"], np.float64)
-    last: Array = values[-max(1, round(LAST * len(values))) :]
-    return last
+    return round(float(values[-max(1, round(LAST * len(values))) :].mean()), 4)

@@ -125,7 +125,7 @@ def peak_memory(name: str, parts: Path, device: str, files: list[tuple[str, str]
     """
     if sys.platform == "win32" and choose_device(device).type != "cuda":
         return None
-    # A fresh process: the largest memory of this one was long since reached in training.
+    # A process of its own: the largest memory of this one was long since reached in training.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_look, args=(theirs, name, parts, device, files))
@@ -154,6 +154,11 @@ def _look(answer: Any, name: str, parts: Path, device: str, files: list[tuple[st
 
 def _resident() -> float:
     """Largest resident memory of this process so far, MiB."""
+    if sys.platform == "linux":
+        # Not ru_maxrss: a child process inherits its parent's there, through fork and exec.
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+        return int(kilobytes) / 1024
     import resource
 
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,9 +1,10 @@
 """Differences with their intervals, and what a claim may conclude from them.
 
-Every decision rests on 95 % intervals of differences over the same queries (paired bootstrap): a claim holds
+Decisions rest on 95 % intervals of differences over the same queries (paired bootstrap): a claim holds
 where every interval that it speaks of lies on its side of zero, does not hold where one lies wholly on the
-other, and cannot be told otherwise. The catch: other queries are what the intervals know of, not other
-trainings or another world; and among twenty true ties about one interval misses zero.
+other, and cannot be told otherwise. Claims that are no difference carry a rule of their own
+(``Said.rule``). The catch: other queries are what the intervals know of, not other trainings or another
+world; and among twenty true ties about one interval misses zero.
 """
 
 from __future__ import annotations
@@ -143,8 +144,13 @@ def points(one: Evidence) -> str:
     return f"{one.what} {mean:+.1f} ({low:+.1f} to {high:+.1f}, n = {one.n:,})"
 
 
-def share_left(first: Mapping[str, Any], last: Mapping[str, Any], *, draws: int = 2000) -> Interval:
-    """Top-1 of ``last`` over top-1 of ``first``, queries drawn together; NaN where nothing was right."""
+def share_left(
+    first: Mapping[str, Any], last: Mapping[str, Any], *, draws: int = 2000
+) -> tuple[Interval, int]:
+    """Top-1 of ``last`` over top-1 of ``first``, queries drawn together; NaN where nothing was right.
+
+    And the number of queries.
+    """
     a, b = (values_of(record, "top-1") for record in (first, last))
     counted = ~np.isnan(a) & ~np.isnan(b)
     a, b = a[counted], b[counted]
@@ -152,6 +158,7 @@ def share_left(first: Mapping[str, Any], last: Mapping[str, Any], *, draws: int 
     below, above = a[rows].sum(axis=1), b[rows].sum(axis=1)
     drawn = np.divide(above, below, out=np.full(draws, np.nan), where=below > 0)
     if not a.sum() or np.isnan(drawn).all():
-        return Interval(mean=float("nan"), low=float("nan"), high=float("nan"), level=0.95)
+        return Interval(mean=float("nan"), low=float("nan"), high=float("nan"), level=0.95), len(a)
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Interval(mean=float(b.sum() / a.sum()), low=float(low), high=float(high), level=0.95)
+    interval = Interval(mean=float(b.sum() / a.sum()), low=float(low), high=float(high), level=0.95)
+    return interval, len(a)

@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from personsearch import __version__, images
 from personsearch.experiments.reproduction import figures, reasons, tables
 from personsearch.experiments.reproduction.claims import decide
 from personsearch.experiments.reproduction.evidence import Decision
 from personsearch.experiments.reproduction.pipeline import BEYOND, Reproduction
 from personsearch.experiments.reproduction.stages import digest
-from personsearch.experiments.reproduction.workshop import OURS, Workshop
+from personsearch.experiments.reproduction.workshop import OURS, Asked, Workshop
 from personsearch.files import write_bytes, write_json, write_text
 from personsearch.progress import clock
 from personsearch.report.document import Block, Heading, Image, Table, Text, as_html, as_markdown
@@ -98,6 +96,10 @@ def report_blocks(
             "Points are of a hundred; n is what the intervals are drawn from."
         ),
         tables.claims(decisions),
+        Text(
+            text="Claims with a rule of their own:",
+            points=tuple(f"{one.said.text}: {one.said.rule}." for one in decisions if one.said.rule),
+        ),
         Text(text=_count_of(decisions)),
         Heading(text="The paper's own numbers, and its evaluator"),
         Text(text=reasons.EVALUATOR),
@@ -109,8 +111,9 @@ def report_blocks(
             blocks.append(Heading(text="Beyond the paper", level=2))
         blocks.append(Heading(text=HEADINGS[item], level=3 if item in BEYOND else 2, key=item))
         blocks += [block for block in _of_item(item, made, load) if block is not None]
-        if item in reasons.BY_ITEM:
-            blocks.append(Text(text=reasons.BY_ITEM[item]))
+        why = reasons.of_item(item, asked=made.asked, results=made.results)
+        if why:
+            blocks.append(Text(text=why))
     return [*blocks, *_closing(made)]
 
 
@@ -129,7 +132,7 @@ def _opening(made: Reproduction) -> list[Block]:
     if data["generated"]:
         facts.append(reasons.GENERATED)
     if asked.size.name != "paper":
-        facts.append(reasons.COMPACT)
+        facts.append(reasons.compact(asked.pretrained))
     facts += {"small": [reasons.SHORTENED], "tiny": [reasons.TINY]}.get(asked.size.name, [])
     if made.results.get("ours", {}).get("given"):
         facts.append("Our network was trained beforehand and given (--model).")
@@ -191,19 +194,41 @@ def _lacking(what: Sequence[str], kind: str) -> Text | None:
 
 
 def _closing(made: Reproduction) -> list[Block]:
-    """How long each stage took, and how to get the same again."""
+    """How long each stage took and what did it, and how to get the same again."""
     rows = [(name, clock(made.seconds[name]), digest(made.results[name])) for name in made.results]
     total = clock(sum(made.seconds.values()))
-    words = f"--dataset {made.asked.dataset} --preset {made.asked.size.name}"
+    versions: dict[str, list[str]] = {}
+    for name, by in made.by.items():
+        versions.setdefault(by, []).append(name)
+    done = "; ".join(
+        f"{by} ({', '.join(names)})" if len(versions) > 1 else by for by, names in versions.items()
+    )
     return [
         Heading(text="How it was made"),
         Text(
-            text=f"personsearch reproduce {' '.join(made.items)} {words}. personsearch {__version__}, torch "
-            f"{torch.__version__}, Python {platform.python_version()}. All stages: {total}; a stage that was "
-            "interrupted shows its last run only. A digest names a result: two runs that agree have the same."
+            text=f"{command_of(made.asked, made.items)}. Stages by {done or 'this version'}; Python "
+            f"{platform.python_version()}. All stages: {total}; a stage that was interrupted shows its last "
+            "run only. A digest names a result: two runs that agree have the same."
         ),
         Table(columns=("stage", "time", "digest"), rows=tuple(rows)),
     ]
+
+
+def command_of(asked: Asked, items: Sequence[str]) -> str:
+    """The command that makes the same, but for the folder it is made in."""
+    said: dict[str, object] = {
+        "dataset": asked.dataset,
+        "root": asked.root,
+        "preset": asked.size.name,
+        "seeds": ",".join(map(str, asked.seeds)),
+        "pretrained": asked.pretrained if asked.pretrained != asked.size.pretrained else None,
+        "model": asked.model,
+        "best": asked.best,
+        "ablation-from": asked.ablation,
+        "device": asked.device,
+    }
+    options = [f"--{name} {value}" for name, value in said.items() if value is not None]
+    return f"personsearch reproduce {' '.join(items)} {' '.join(options)}"
 
 
 def _loader(made: Reproduction, out: Path) -> Callable[[str], Array]:

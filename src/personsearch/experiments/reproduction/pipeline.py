@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from personsearch.experiments.reproduction.workshop import Asked, Workshop
 from personsearch.files import WriterLock, disk_errors, write_json
 from personsearch.model.searcher import choose_device
 from personsearch.progress import Progress, silent
+from personsearch.training.settings import shaping
 
 RESULTS, STATE, LOCK = "results", "reproduction.json", "lock"
 _TITLES = {
@@ -39,7 +40,7 @@ def _stages() -> dict[str, Stage]:
             title="walking the network",
             needs=("data",),
             work=anatomy.anatomy,
-            settings=lambda shop: {"training": trainings.training_of(shop.base())},
+            settings=lambda shop: {"training": shaping(shop.base().to_json())},
         ),
     )
     ours = Stage(
@@ -64,7 +65,7 @@ def _stages() -> dict[str, Stage]:
         Stage(
             name="sweep",
             title="RSS with other K",
-            needs=("ours", "ablation"),
+            needs=("data", "ours", "ablation"),
             work=trainings.sweep,
             settings=trainings.sweep_settings,
         ),
@@ -197,12 +198,14 @@ class Reproduction:
         items: tables and figures, in the report's order.
         results: of every stage behind them, by name.
         seconds: that each of them took when it was done.
+        by: which versions did it, by name of the stage.
     """
 
     asked: Asked
     items: tuple[str, ...]
     results: Mapping[str, dict[str, Any]]
     seconds: Mapping[str, float]
+    by: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan_of(items: Sequence[str], asked: Asked, out: Path) -> tuple[Planned, ...]:
@@ -270,7 +273,8 @@ def reproduce(
     finally:
         lock.release()
     seconds = {name: float(entry["seconds"]) for name, entry in entries.items() if entry is not None}
-    return Reproduction(asked=asked, items=tuple(items), results=results, seconds=seconds)
+    by = {name: str(entry.get("by", "an earlier version")) for name, entry in entries.items() if entry}
+    return Reproduction(asked=asked, items=tuple(items), results=results, seconds=seconds, by=by)
 
 
 def _claim(asked: Asked) -> dict[str, Any]:

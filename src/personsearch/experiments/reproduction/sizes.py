@@ -32,7 +32,7 @@ class Size:
         pretrained: where trunks begin unless somebody says otherwise.
         points: how often the ablation's test mAP is looked at.
         sweep: K of RSS beside the preset's own; empty: no sweep.
-        best: preset of "our best network"; empty: only what an ablation brings along.
+        best: preset of "our best network"; empty: none, unless one is given.
         min_height: people lower than this count neither way in the detectors' curves (paper 3.1: 50).
         timed: pictures on which speed is measured.
         minutes: roughly what stages take on two slow cores, for the plan and the time left; they

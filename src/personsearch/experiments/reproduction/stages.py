@@ -1,7 +1,8 @@
 """Stages that leave their results as files: what is finished is never done again, whenever it was killed.
 
 A stage's file says what it was made from: its settings, and the results of the stages before it. So a change
-of data, settings or models runs again what depends on it, and nothing else.
+of data, settings or models runs again what depends on it, and nothing else. Trained models stay in their
+folders, which refuse other settings or data than they were begun with: nothing is trained over.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from personsearch import __version__
 from personsearch.files import write_json
 from personsearch.progress import clock
 
@@ -125,6 +129,7 @@ class Ledger:
             "stage": stage.name,
             "made_from": self.made_from(stage, shop),
             "seconds": round(seconds, 2),
+            "by": f"personsearch {__version__}, torch {torch.__version__}",
             "result": result,
         }
         write_json(self.path(stage.name), value)

@@ -61,7 +61,8 @@ def table1(result: Record, name: str) -> list[Table]:
     }
     more = [(what, _count(here[what]), _count(count)) for what, count in paper.COUNTS.items()]
     people = both["people_a_picture"]
-    more.append(("people a picture", NONE if people is None else f"{people:.1f}", "5.5"))
+    printed = f"{paper.PEOPLE_A_PICTURE} (by its counts, 5.5)"
+    more.append(("people a picture", NONE if people is None else f"{people:.1f}", printed))
     return [
         Table(columns=("data set", "identities", "boxes"), rows=tuple(rows)),
         Table(columns=("", "here", "the paper"), rows=tuple(more), caption="Further counts (paper, 3)"),
@@ -242,6 +243,7 @@ def sweep(result: Record) -> Table:
     rows = []
     for row in result["rows"]:
         name = f"softmax ({result['classes']:,} classes)" if row["k"] is None else f"{row['k']:,}"
+        name += " (of the ablation brought along)" if row.get("foreign") else ""
         record = row["record"]
         rows.append((name, ends(record["mAP"]), ends(record["top1"]), f"{100 * row['recall']:.1f}"))
     n = result["rows"][0]["record"]["queries"]

@@ -15,6 +15,7 @@ from personsearch.datasets.synthetic.presets import preset as data_preset
 from personsearch.experiments.ablation import AblationSettings, run_ablation
 from personsearch.experiments.baseline_training import BaselineSettings, baseline_preset, train_baselines
 from personsearch.experiments.benchmark import run_benchmark
+from personsearch.experiments.reproduction.contents import contents
 from personsearch.experiments.reproduction.records import MEASURES, kept
 from personsearch.experiments.reproduction.workshop import Workshop
 from personsearch.files import sha256_of
@@ -22,7 +23,7 @@ from personsearch.model.checkpoint import load_searcher
 from personsearch.training.folder import data_summary
 from personsearch.training.presets import deep, idnet
 from personsearch.training.presets import preset as training_preset
-from personsearch.training.settings import FREE, TrainingSettings
+from personsearch.training.settings import TrainingSettings, shaping
 from personsearch.training.snapshots import INITIAL
 from personsearch.training.train import train
 from personsearch.types import Scene, Searcher
@@ -42,20 +43,16 @@ def make_data(shop: Workshop) -> dict[str, Any]:
         "test": data_summary(test_half),
         "gallery_sizes": list(shop.data.gallery_sizes),
         "gallery_size": shop.gallery_size,
+        **contents(shop.data),
     }
 
 
 def data_settings(shop: Workshop) -> dict[str, Any]:
-    """What the data were, by their annotation's checksums, once they are there."""
+    """What the data are: annotations, searches and picture files, once they are there."""
     if shop.asked.root is None and not (shop.root / "annotation").is_dir():
         return {"drawn": data_preset(shop.size.data).as_json()}
     halves = (shop.data.scenes("train"), shop.data.scenes("test"))
-    return {"checksums": [data_summary(half)["checksum"] for half in halves]}
-
-
-def training_of(settings: TrainingSettings) -> dict[str, Any]:
-    """Training settings that shape a result, as JSON."""
-    return {name: value for name, value in settings.to_json().items() if name not in FREE}
+    return {"checksums": [data_summary(half)["checksum"] for half in halves], **contents(shop.data)}
 
 
 def folder_fingerprint(folder: Path) -> str | None:
@@ -85,6 +82,9 @@ def train_ours(shop: Workshop) -> dict[str, Any]:
             train(scenes, shop.our_folder, shop.base(), device=shop.asked.device, progress=shop.progress)
         else:
             settings = ablation_settings(shop, (shop.seed,), ("rss",))
+            if folder_fingerprint(shop.our_folder) is None:
+                # Its scores without its weights are of no use here; they are made again together.
+                (shop.ablation / "results" / f"{shop.our_folder.name}.json").unlink(missing_ok=True)
             run_ablation(
                 shop.data, shop.ablation, settings, device=shop.asked.device, progress=shop.progress,
                 say=shop.say,
@@ -95,7 +95,11 @@ def train_ours(shop: Workshop) -> dict[str, Any]:
 def ours_settings(shop: Workshop) -> dict[str, Any]:
     """The training, or the model that was given."""
     given = shop.asked.model
-    return {"training": training_of(shop.base())} if given is None else {"model": folder_fingerprint(given)}
+    return (
+        {"training": shaping(shop.base().to_json())}
+        if given is None
+        else {"model": folder_fingerprint(given)}
+    )
 
 
 def ours_intact(shop: Workshop, result: Mapping[str, Any]) -> bool:
@@ -133,12 +137,8 @@ def train_part(kind: str, shop: Workshop) -> dict[str, Any]:
 
 def part_settings(kind: str, shop: Workshop) -> dict[str, Any]:
     """What shapes a part."""
-    name, settings = baseline_settings(shop)
-    settings = settings.with_seed(shop.seed)
-    if kind in ("deep", "idnet"):
-        return {"training": training_of(getattr(settings, kind))}
-    given = settings.dense if kind == "euclidean" else getattr(settings, kind)
-    return {"training": dataclasses.asdict(given), "preset": name}
+    _, settings = baseline_settings(shop)
+    return {"training": settings.with_seed(shop.seed).of(kind)}
 
 
 def part_intact(kind: str, shop: Workshop, result: Mapping[str, Any]) -> bool:
@@ -164,7 +164,7 @@ def sweep(shop: Workshop) -> dict[str, Any]:
     """RSS with other K, from the same initial point, and softmax, which is K = C + 1."""
     scenes = shop.data.scenes("train")
     base, start = shop.base(), _start(shop, scenes)
-    own, rows = base.model.network.losses.k, []
+    rows = []
     for k in shop.size.sweep:
         folder = shop.out / "sweep" / f"k{k}-{shop.seed}"
         network = base.model.network
@@ -177,10 +177,16 @@ def sweep(shop: Workshop) -> dict[str, Any]:
         )
         train(scenes, folder, settings, device=shop.asked.device, progress=shop.progress)
         rows.append({"k": k, **_scored(shop, load_searcher(folder, shop.asked.device))})
-    rows.append({"k": own, "ours": True, **_scored(shop, shop.ours)})
-    softmax = shop.ablation / f"softmax-{shop.seed}"
-    if (softmax / CONFIG).exists():
-        rows.append({"k": None, "softmax": True, **_scored(shop, load_searcher(softmax, shop.asked.device))})
+    rows.append({"k": shop.ours.settings.network.losses.k, "ours": True, **_scored(shop, shop.ours)})
+    softmax = f"softmax-{shop.seed}"
+    if shop.foreign_ablation is not None:
+        brought = shop.foreign_ablation / f"{softmax}.json"
+        if brought.exists():
+            raw = json.loads(brought.read_text(encoding="utf-8"))
+            rows.append({"k": None, "softmax": True, "foreign": True, **of_raw(raw)})
+    elif (shop.ablation / softmax / CONFIG).exists():
+        searcher = load_searcher(shop.ablation / softmax, shop.asked.device)
+        rows.append({"k": None, "softmax": True, **_scored(shop, searcher)})
     return {"classes": _classes(shop), "rows": sorted(rows, key=lambda row: row["k"] or float("inf"))}
 
 
@@ -216,7 +222,7 @@ def best_settings(shop: Workshop) -> dict[str, Any]:
     brought = _brought(shop)
     if brought is not None:
         return {"results": sha256_of(brought)}
-    return {"training": training_of(_best_training(shop))}
+    return {"training": shaping(_best_training(shop).to_json())}
 
 
 def best(shop: Workshop) -> dict[str, Any]:
