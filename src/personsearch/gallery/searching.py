@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +82,9 @@ class Searched:
                 located.best(query, asked.k, asked.per, wanted, picture)
                 for query, picture in zip(embeddings, without, strict=True)
             )
-        ranked = int(np.count_nonzero(wanted))
+        number = int(np.count_nonzero(self.wanted(replace(asked, where=Filter()))))
         for query, (rows, alike) in zip(queries, found, strict=True):
-            yield self.result(query, self.hits(rows, alike, asked.where, self.chances(alike, ranked)))
+            yield self.result(query, self.hits(rows, alike, asked.where, self.chances(alike, number)))
 
     def wanted(self, asked: Asked) -> Array:
         """(n,) bool: who may be an answer."""
@@ -93,9 +93,9 @@ class Searched:
             wanted &= self._named(asked.where)
         return wanted
 
-    def chances(self, alike: Array, ranked: int) -> Array | None:
-        """The probability of each hit, the best of so many people; None without a calibration."""
-        return None if self.calibration is None else hit_probabilities(self.calibration, alike, ranked)
+    def chances(self, alike: Array, number: int) -> Array | None:
+        """The probability of each hit in a gallery of so many people; None without a calibration."""
+        return None if self.calibration is None else hit_probabilities(self.calibration, alike, number)
 
     def result(self, query: Query, hits: tuple[Hit, ...]) -> SearchResult:
         """These hits as the answer to a query."""
