@@ -13,11 +13,13 @@ import pytest
 from personsearch.errors import InputError, ModelMismatch, UsageError
 from personsearch.files import sha256_of
 from personsearch.gallery.asking import Order, Sought
+from personsearch.gallery.everybody import similarities_to_everybody
 from personsearch.gallery.filters import Filter
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.named import Example, NamedPeople, NamedPerson
 from personsearch.gallery.near import add_near
-from personsearch.gallery.searching import Asked
+from personsearch.gallery.people import People
+from personsearch.gallery.searching import CHOSEN, Asked
 from personsearch.gallery.session import Session, read_session, save_as
 from personsearch.gallery.video import Moment, VideoRows
 from personsearch.ranking.calibration import Calibration, SearchFit
@@ -219,9 +221,9 @@ def test_who_is_left_out_is_found_by_a_few_looks_at_everybody(
     monkeypatch.setattr(np, "isin", lambda *given, **more: looks.append(1) or real(*given, **more))
     rng = np.random.default_rng(11)
     for _ in range(10):
-        several = rng.permutation(24)[:8] + 1
-        examples = crowd.examples(several[:4].tolist()) + crowd.examples(several[4:].tolist(), right=False)
-        for i in (1, 5):  # by place
+        several = rng.permutation(24)[:10] + 1
+        examples = crowd.examples(several[:6].tolist()) + crowd.examples(several[6:].tolist(), right=False)
+        for i in (1, 7):  # by place
             examples[i] = replace(examples[i], detection=None, picture="elsewhere.jpg")
         expected = set()
         for number, example in zip(several.tolist(), examples, strict=True):
@@ -325,6 +327,32 @@ def test_companions_of_a_hit_are_the_gallerys(crowd: Gallery) -> None:
     assert numbers(by_itself) == numbers(crowd.ask(given, EVERYBODY, order))
     with pytest.raises(UsageError, match="no context"):
         crowd.ask(Sought(name="x", examples=(outside(vectors[0]),)), EVERYBODY, order)
+
+
+def test_who_meets_the_conditions_is_remembered_while_nobody_writes(
+    crowd: Gallery, state: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    real = People.meeting
+    monkeypatch.setattr(People, "meeting", lambda *given: looks.append(1) or real(*given))
+
+    def south() -> list[int]:
+        where = Filter(cameras=("south",), paths=("7.jpg", "8.jpg"))
+        asked = replace(EVERYBODY, where=where)
+        (found,) = crowd.search_many(np.ones((1, 4)), [SOMEBODY], asked, fingerprint=MODEL)
+        everybody = similarities_to_everybody(crowd, np.ones(4), asked, fingerprint=MODEL)
+        assert len(everybody) == len(found.hits)
+        return sorted(hit.detection for hit in found.hits)
+
+    assert south() == south() == [22, 23, 24]
+    assert len(looks) == 2  # with the conditions and without, once each
+    seen = Detections([[0, 0, 10, 30]], [0.9], np.ones((1, 4)))
+    crowd.add_picture(state(crowd, "8.jpg"), seen, camera="south")
+    crowd.flush()
+    assert south() == [22, 23, 24, 25]
+    for score in np.linspace(0, 1, 3 * CHOSEN).tolist():
+        crowd.search(np.ones(4), fingerprint=MODEL, query=SOMEBODY, min_score=score)
+        assert len(crowd._newest().chosen) <= CHOSEN
 
 
 def test_conditions_hold_in_every_order(crowd: Gallery) -> None:

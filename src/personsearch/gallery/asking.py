@@ -121,10 +121,10 @@ def answer(
     query = sought.person.query(model, kind)
     people = searched.state.people
     stay = ~_left_out(searched, sought, pictures)
-    wanted = searched.wanted(asked) & stay
+    wanted = searched.chosen(asked).mask & stay
     ranked = number = int(np.count_nonzero(wanted))
     if not asked.where.is_empty:
-        number = int(np.count_nonzero(searched.wanted(replace(asked, where=Filter())) & stay))
+        number = int(np.count_nonzero(searched.chosen(replace(asked, where=Filter())).mask & stay))
     ways = {"similarity": _by_similarity, "k-reciprocal": _by_neighbours, "context": _by_context}
     rows, alike = ways[order.kind](searched, query, sought, asked, order, wanted)
     judgement, chances = None, None

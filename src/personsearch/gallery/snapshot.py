@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from personsearch.errors import PersonSearchError
 from personsearch.gallery.cells import Located, read_cells
+from personsearch.gallery.filters import Filter
 from personsearch.gallery.ledger import SCHEMA, Ledger
+from personsearch.gallery.matrix import Chosen
 from personsearch.gallery.people import People
 from personsearch.gallery.tables import Table
 from personsearch.types import Array
@@ -60,13 +62,15 @@ class State:
     """What a gallery holds at one moment: its ledger, who is searched, in how many pictures.
 
     ``named`` keeps which people are in the pictures that some globs name: thousands of paths are
-    not matched again for every query. ``cells`` keeps the people sorted into cells, once asked for.
+    not matched again for every query. ``chosen`` keeps who meets some conditions, of any score above one.
+    ``cells`` keeps the people sorted into cells, once asked for.
     """
 
     ledger: Ledger
     people: People
     pictures: int
     named: dict[tuple[str, ...], Array] = field(default_factory=dict)
+    chosen: dict[tuple[Filter, float], Chosen] = field(default_factory=dict)
     cells: list[Located | None] = field(default_factory=list)
 
     def located(self, path: Path, fingerprint: str) -> Located | None:
