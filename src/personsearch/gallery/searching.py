@@ -165,15 +165,13 @@ class Searched:
             people.circumstances_of(chosen),
             strict=True,
         )
-        new, first_of = Hit.__new__, ledger.first_of
         hits = []
         for rank, value, box, picture, score, number, chance, (camera, taken, position, piece) in columns:
-            entry = first_of(picture)
+            entry = ledger.first_of(picture)
             if named is not None and not named(entry):  # then the picture is at another place as well
                 entries = ledger.entries_of(picture)
                 entry = next((e for e in entries if e.state == "done" and named(e)), entry)
-            hit = new(Hit)
-            hit.__dict__.update(  # all fields; a frozen dataclass would set each by itself, at 4 us a hit
+            hit = _hit(
                 {
                     "rank": rank,
                     "similarity": value,
@@ -190,6 +188,13 @@ class Searched:
             )
             hits.append(hit)
         return tuple(hits)
+
+
+def _hit(known: dict[str, object]) -> Hit:
+    """``Hit(**known)``, for all of its fields: a frozen dataclass sets each by itself, at 4 us a hit."""
+    hit = Hit.__new__(Hit)
+    hit.__dict__.update(known)
+    return hit
 
 
 def checked(embeddings: Array, dim: int) -> Array:
