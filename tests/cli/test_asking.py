@@ -14,6 +14,8 @@ from PIL import Image
 from personsearch.cli.refine import parse_ranks
 from personsearch.errors import UsageError
 from personsearch.gallery.named import NamedPeople
+from personsearch.ranking.calibration import Calibration
+from personsearch.ranking.presence import hit_probabilities, judge
 
 
 def record(ended) -> dict:
@@ -238,9 +240,19 @@ def test_calibrate_gives_probabilities_and_a_verdict(
     after = record(command(*words))
     chances = [hit["probability"] for hit in after["hits"]]
     assert 1 >= chances[0] > chances[1] > 0
-    assert after["verdict"] in ("likely", "unsure")
+    curve = Calibration.from_json(json.loads((gallery / "own-calibration.json").read_text()))
+    alike = np.array([hit["similarity"] for hit in after["hits"]])
+    others = 3  # of the four, one is in the query's picture
+    assert chances == pytest.approx(hit_probabilities(curve, alike, others).tolist(), rel=1e-5)
+    assert after["verdict"] == judge(curve, alike, others).verdict == "likely"
     table = command(*words, "--format", "table").out
-    assert f"verdict  {after['verdict']}" in table
+    assert f"verdict  {after['verdict']}; 3 of 4 people compared" in table
+    narrow = record(command(*words, "--path", "c.png"))
+    assert narrow["hits"][0]["probability"] == chances[1]  # nobody is more probable for being alone
+    ended = command(*words, "--camera", "nroth", "--format", "table")
+    assert "verdict  unsure; 0 of 4 people compared" in ended.out
+    assert "warning: nobody in" in ended.err
+    assert "nroth" in ended.err
     assert record(command("calibrate", "-g", gallery, "--reset"))["reset"]
     assert record(command(*words))["verdict"] is None
 
@@ -270,8 +282,6 @@ def test_calibrate_refuses(command, gallery: Path, pairs: Path, tmp_path: Path) 
 def test_the_models_folder_gets_it_too(
     command, gallery: Path, pairs: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    from personsearch.ranking.calibration import Calibration
-
     folder = tmp_path / "model"
     folder.mkdir()
     for name in ("config.json", "model.safetensors"):

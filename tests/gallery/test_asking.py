@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from personsearch.errors import InputError, ModelMismatch, UsageError
+from personsearch.files import sha256_of
 from personsearch.gallery.asking import Order, Sought
+from personsearch.gallery.everybody import similarities_to_everybody
 from personsearch.gallery.filters import Filter
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.named import Example, NamedPeople, NamedPerson
-from personsearch.gallery.searching import Asked
+from personsearch.gallery.near import add_near
+from personsearch.gallery.people import People
+from personsearch.gallery.searching import CHOSEN, Asked
 from personsearch.gallery.session import Session, read_session, save_as
+from personsearch.gallery.video import Moment, VideoRows
 from personsearch.ranking.calibration import Calibration, SearchFit
 from personsearch.ranking.combining import combined
 from personsearch.ranking.context import match_in_context
 from personsearch.ranking.kreciprocal import KReciprocalRules, rerank
 from personsearch.ranking.presence import hit_probabilities, search_evidence
 from personsearch.ranking.similarity import similarities
-from personsearch.types import Detections
+from personsearch.types import Detections, Query
 
 MODEL = "a" * 64
+SOMEBODY = Query("query.jpg", [1, 2, 3, 4])
 CURVE = Calibration(method="platt", pairs=1000, prior=0.05, slope=8.0, intercept=-5.0)
 
 
@@ -89,12 +97,160 @@ def test_probabilities_are_of_the_mean_pair_and_the_verdict_of_the_best_pictures
 
 
 def test_absence_is_said_where_it_was_measured(crowd: Gallery) -> None:
-    fit = SearchFit(slope=1.0, intercept=0.0, absent_below=0.9, searches=40)
-    crowd.calibration = replace(CURVE, searches=fit)
-    sought = Sought(name="x", examples=(outside(np.array([1.0, 0, 0, 0])),))
-    assert crowd.ask(sought, Asked(where=Filter(cameras=("nowhere",)))).judgement.verdict == "likely absent"
+    _, _, vectors = everything(crowd)
+    query = np.array([1.0, 0, 0, 0], np.float32)
+    nearest = similarities(query[None], vectors, "cosine").max()
+    sought = Sought(name="x", examples=(outside(query),))
+    for bar, verdict in ((nearest + 0.001, "likely absent"), (nearest - 0.001, "unsure")):
+        crowd.calibration = never_likely(bar)
+        assert crowd.ask(sought, Asked(min_score=0.0)).judgement.verdict == verdict
     crowd.calibration = None
     assert crowd.ask(sought, Asked()).judgement is None
+
+
+def never_likely(absent_below: float, present: tuple[float, float] | None = None) -> Calibration:
+    """A calibration by which every hit is improbable, so that the nearest alone decides the verdict."""
+    fit = SearchFit(slope=0.0, intercept=-3.0, present=present, absent_below=absent_below, searches=40)
+    return replace(CURVE, searches=fit)
+
+
+def test_nobody_is_not_absent_where_nobody_was_compared(crowd: Gallery) -> None:
+    crowd.calibration = never_likely(2.0, present=(0.5, -5.0))
+    sought = Sought(name="x", examples=(outside(np.array([1.0, 0, 0, 0])),))
+    assert crowd.ask(sought, EVERYBODY).judgement.verdict == "likely absent"
+    for where in (Filter(cameras=("nroth",)), Filter(since=0.0), Filter(paths=("none/*",))):
+        found = crowd.ask(sought, replace(EVERYBODY, where=where))
+        assert (found.ranked, found.judgement.verdict, found.judgement.present) == (0, "unsure", None)
+        assert found.strange == where.cameras
+    assert crowd.ask(sought, replace(EVERYBODY, where=Filter(cameras=("north",)))).strange == ()
+
+
+def test_somebody_who_looks_like_one_of_the_examples_is_not_absent(crowd: Gallery) -> None:
+    """Two looks of one person: their mean is like neither, and whoever is exactly like one is there."""
+    _, _, vectors = everything(crowd)
+    look = vectors[7] / np.linalg.norm(vectors[7])
+    other = np.array([look[1], -look[0], look[3], -look[2]])  # at a right angle
+    crowd.calibration = never_likely(0.95)
+    sought = Sought(name="x", examples=(outside(look), outside(other)))
+    mean = similarities(np.stack([look, other]), vectors, "cosine").mean(axis=0)
+    assert mean.max() < 0.95  # the mean alone would say that nobody is near
+    assert crowd.ask(sought, EVERYBODY).judgement.verdict == "unsure"
+    apart = replace(EVERYBODY, where=Filter(cameras=("south",)))  # without her
+    assert similarities(np.stack([look, other]), vectors[12:], "cosine").max() < 0.95
+    assert crowd.ask(sought, apart).judgement.verdict == "likely absent"
+    # a wrong example leads the order away, but not what is near the right one
+    led = Sought(name="x", examples=(outside(look), outside(look + 0.1 * other, right=False)))
+    assert crowd.ask(led, EVERYBODY).judgement.verdict == "unsure"
+
+
+def test_conditions_make_nobody_more_probable(crowd: Gallery) -> None:
+    """The fewer meet a condition, the fewer of the person's appearances do: a hit is worth what it was."""
+    query = outside(np.array([0.4, -1.0, 0.3, 0.9]))
+    sought = Sought(name="x", examples=(query,))
+    for curve in (CURVE, replace(CURVE, searches=SearchFit(slope=0.7, intercept=0.5, present=(0.8, 0.5)))):
+        crowd.calibration = curve
+        plain = crowd.ask(sought, EVERYBODY)
+        chances = {hit.detection: hit.probability for hit in plain.result.hits}
+        assert chances == pytest.approx(
+            {
+                hit.detection: float(hit_probabilities(curve, np.array([hit.similarity]), 24)[0])
+                for hit in plain.result.hits
+            },
+            rel=1e-5,
+        )
+        for where in (Filter(cameras=("south",)), Filter(paths=("3.jpg",)), Filter(min_height=30.0)):
+            asked = replace(EVERYBODY, where=where)
+            found = crowd.ask(sought, asked)
+            assert found.result.hits
+            assert {h.detection: h.probability for h in found.result.hits}.items() <= chances.items()
+            assert found.judgement.evidence <= plain.judgement.evidence
+            assert (found.judgement.present or 0) <= (plain.judgement.present or 0)
+            (same,) = crowd.search_many(
+                query.vector[None], [sought.query()], asked, fingerprint=MODEL, exclude_pictures=[None]
+            )
+            assert [h.probability for h in same.hits] == pytest.approx(
+                [h.probability for h in found.result.hits]
+            )
+
+
+@pytest.mark.parametrize("where", ["in its place", "a copy elsewhere", "no file any more"])
+def test_a_picture_saved_anew_leaves_out_the_stored_one(
+    where: str, crowd: Gallery, state: Callable, pictures: Path, tmp_path: Path
+) -> None:
+    """A near duplicate of the query's own picture is the query's own picture, too."""
+    again = pictures / "again.jpg"
+    again.write_bytes(b"saved anew")
+    content = sha256_of(again)
+    add_near(crowd, state(crowd, "again.jpg", content), 2)
+    crowd.flush()
+    file = again
+    if where != "in its place":
+        file = tmp_path / "elsewhere.jpg"
+        again.rename(file)
+        if where == "no file any more":
+            file.unlink()
+    example = replace(outside(np.ones(4)), picture=str(file), sha256=content)
+    assert set(range(1, 25)) - set(numbers(crowd.ask(Sought(name="x", examples=(example,)), EVERYBODY))) == {
+        4,
+        5,
+        6,
+    }
+    wrong = replace(example, right=False, box=[20, 0, 30, 30])
+    found = numbers(crowd.ask(Sought(name="x", examples=(outside(np.ones(4)), wrong)), EVERYBODY))
+    assert set(range(1, 25)) - set(found) == {5}
+    if where != "no file any more":
+        hits = crowd.search(
+            np.ones(4),
+            100,
+            fingerprint=MODEL,
+            query=SOMEBODY,
+            per="person",
+            min_score=0,
+            exclude_picture=file,
+        ).hits
+        assert set(range(1, 25)) - {hit.detection for hit in hits} == {4, 5, 6}
+
+
+def test_who_is_left_out_is_found_by_a_few_looks_at_everybody(
+    crowd: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many examples there are; and it is whom one look an example finds."""
+    detection, picture, _ = everything(crowd)
+    looks = []
+    real = np.isin
+    monkeypatch.setattr(np, "isin", lambda *given, **more: looks.append(1) or real(*given, **more))
+    rng = np.random.default_rng(11)
+    for _ in range(10):
+        several = rng.permutation(24)[:10] + 1
+        examples = crowd.examples(several[:6].tolist()) + crowd.examples(several[6:].tolist(), right=False)
+        for i in (1, 7):  # by place
+            examples[i] = replace(examples[i], detection=None, picture="elsewhere.jpg")
+        expected = set()
+        for number, example in zip(several.tolist(), examples, strict=True):
+            mine = picture == picture[number - 1]
+            expected |= set(detection[mine].tolist()) if example.right else {number}
+        looks.clear()
+        found = numbers(crowd.ask(Sought(name="x", examples=tuple(examples)), EVERYBODY))
+        assert set(range(1, 25)) - set(found) == expected
+        assert len(looks) <= 3
+
+
+def test_frames_are_told_apart_where_the_best_are_and_not_everywhere(
+    crowd: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    real = np.unique
+
+    def unique(of: np.ndarray, *given: object, **more: object) -> object:
+        sizes.extend([np.shape(of)[1]] if np.ndim(of) == 2 else [])
+        return real(of, *given, **more)
+
+    monkeypatch.setattr(np, "unique", unique)
+    _, _, vectors = everything(crowd)
+    sought = Sought(name="x", examples=(outside(np.ones(4)),), context=vectors[:1])
+    sizes.clear()
+    assert crowd.ask(sought, replace(EVERYBODY, k=1), Order(kind="context", k1=2)).result.hits
+    assert 3 <= max(sizes) <= 6  # of two pictures, not of all eight
 
 
 def test_who_is_known_is_left_out(crowd: Gallery) -> None:
@@ -115,9 +271,22 @@ def test_of_a_video_only_the_tracklet_is_left_out(new_gallery: Callable, state: 
     gallery = new_gallery(dim=4, similarity="cosine")
     boxes = np.array([[0, 0, 10, 30], [20, 0, 30, 30]], np.float32)
     seen = Detections(boxes, [0.9, 0.8], np.eye(4)[:2])
-    gallery.add_picture(state(gallery, "a.jpg"), seen, frame=3)
-    gallery.add_picture(state(gallery, "b.jpg"), seen, frame=9)
-    assert numbers(gallery.ask(Sought(name="x", examples=tuple(gallery.examples([1]))), EVERYBODY)) == [3, 4]
+    video = VideoRows(gallery, state(gallery, "v.mp4"), sampling="all", camera=None)
+    for frame, tracklets in ((0, [0, 1]), (1, [0, 2]), (2, [3, 1])):
+        moment = Moment(pts=frame, time_base=Fraction(1), position=float(frame))
+        video.add(moment, seen, np.array(tracklets))
+    video.finish()
+    gallery.add_picture(state(gallery, "b.jpg"), seen)
+    gallery.flush()
+
+    def left_out(*examples: Example) -> set[int]:
+        sought = Sought(name="x", examples=(*examples, outside(np.ones(4))))
+        return set(range(1, 9)) - set(numbers(gallery.ask(sought, EVERYBODY)))
+
+    assert left_out(*gallery.examples([1])) == {1, 3}  # tracklet 0; 5 is somebody else in the same place
+    assert left_out(*gallery.examples([2])) == {2, 6}  # tracklet 1, seen again two frames later
+    assert left_out(*gallery.examples([4, 5])) == {4, 5}
+    assert left_out(*gallery.examples([1], right=False)) == {1}
 
 
 def test_k_reciprocal_is_that_of_the_ranking_room(crowd: Gallery) -> None:
@@ -158,6 +327,32 @@ def test_companions_of_a_hit_are_the_gallerys(crowd: Gallery) -> None:
     assert numbers(by_itself) == numbers(crowd.ask(given, EVERYBODY, order))
     with pytest.raises(UsageError, match="no context"):
         crowd.ask(Sought(name="x", examples=(outside(vectors[0]),)), EVERYBODY, order)
+
+
+def test_who_meets_the_conditions_is_remembered_while_nobody_writes(
+    crowd: Gallery, state: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    real = People.meeting
+    monkeypatch.setattr(People, "meeting", lambda *given: looks.append(1) or real(*given))
+
+    def south() -> list[int]:
+        where = Filter(cameras=("south",), paths=("7.jpg", "8.jpg"))
+        asked = replace(EVERYBODY, where=where)
+        (found,) = crowd.search_many(np.ones((1, 4)), [SOMEBODY], asked, fingerprint=MODEL)
+        everybody = similarities_to_everybody(crowd, np.ones(4), asked, fingerprint=MODEL)
+        assert len(everybody) == len(found.hits)
+        return sorted(hit.detection for hit in found.hits)
+
+    assert south() == south() == [22, 23, 24]
+    assert len(looks) == 2  # with the conditions and without, once each
+    seen = Detections([[0, 0, 10, 30]], [0.9], np.ones((1, 4)))
+    crowd.add_picture(state(crowd, "8.jpg"), seen, camera="south")
+    crowd.flush()
+    assert south() == [22, 23, 24, 25]
+    for score in np.linspace(0, 1, 3 * CHOSEN).tolist():
+        crowd.search(np.ones(4), fingerprint=MODEL, query=SOMEBODY, min_score=score)
+        assert len(crowd._newest().chosen) <= CHOSEN
 
 
 def test_conditions_hold_in_every_order(crowd: Gallery) -> None:

@@ -57,7 +57,7 @@ def test_worked_by_hand(new_gallery: Callable, state: Callable, seen: Callable, 
 def test_hits_are_made_as_their_class_makes_them() -> None:
     """All fields, none besides, and nothing that the class would have checked or filled in."""
     known = {field.name: f"value of {field.name}" for field in fields(Hit)}
-    assert vars(_hit(**known)) == vars(Hit(**known)) == known
+    assert vars(_hit(known)) == vars(Hit(**known)) == known
     assert not hasattr(Hit, "__post_init__")
     assert not hasattr(Hit, "__slots__")
 

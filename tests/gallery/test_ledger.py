@@ -96,3 +96,25 @@ def test_asked_by_one_thread_while_another_writes() -> None:
     assert ledger.entry_of(1).people == 2
     with pytest.raises(KeyError):
         ledger.entry_of(7)
+
+
+def test_what_a_picture_saved_anew_shows() -> None:
+    near = {"source": 0, "size": 5, "mtime_ns": 7, "state": "near"}
+    ledger = Ledger([entry("a.jpg", picture=3), Entry(**near, path="b.jpg", sha256="anew", like=3)])
+    ledger.put(Entry(**near, path="c.jpg", sha256="anew", like=3))
+    assert (ledger.shown_by("sha 3"), ledger.shown_by("anew"), ledger.shown_by("other")) == (3, 3, None)
+    assert ledger.picture_of("anew") is None  # it is not stored
+    later = ledger.followed_by(to_rows([entry("b.jpg", "failed")]).to_batches())
+    assert later.shown_by("anew") == 3  # by c.jpg
+    later.put(entry("c.jpg", picture=4))
+    assert (later.shown_by("anew"), ledger.shown_by("anew")) == (None, 3)
+    ledger.put(Entry(**{**near, "state": "done"}, path="d.jpg", sha256="anew", picture=9))
+    assert ledger.shown_by("anew") == 9  # stored by now: its own people
+
+
+def test_the_number_of_what_a_copy_is_like_is_not_given_again() -> None:
+    ledger = Ledger([entry("a.jpg", picture=8)])
+    ledger.put(Entry(source=0, path="b.jpg", size=5, mtime_ns=7, sha256="anew", state="near", like=8))
+    ledger.put(entry("a.jpg", "failed"))
+    again = Ledger(list(ledger))
+    assert (again.known().tolist(), again.newest_picture) == ([], 8)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personsearch.gallery import matrix as module
-from personsearch.gallery.matrix import Matrix, best_of_groups, kth
+from personsearch.gallery.matrix import Chosen, Matrix, best_of_groups, kth
 from personsearch.ranking.similarity import similarities
 
 KINDS = ("cosine", "euclidean", "product")
@@ -92,6 +92,47 @@ def test_a_bound_that_is_too_small_is_seen(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "UNIT", 0.0)
     with pytest.raises(AssertionError):
         agree(query, vectors, "euclidean", list(range(300)), 20)
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from(KINDS), st.integers(1, 300), st.integers(1, 300), st.booleans()
+)
+@settings(max_examples=100, deadline=None)
+def test_few_are_compared_to_the_last_bit_as_many_are(seed, kind, n, d, ties) -> None:
+    """Which candidates there are decides on the way; it must not decide on the answer."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((n, d)).astype(np.float32)
+    query = vectors[0] if ties else rng.standard_normal(d).astype(np.float32)
+    if ties:
+        vectors[rng.random(n) < 0.3] = vectors[0]
+    vectors[rng.random(n) < 0.05] = 0.0
+    query = query * np.float32(rng.choice([1.0, 0.0, 1e-3]))
+    matrix = Matrix.of(vectors)
+    finder = next(matrix.finders(query[None], kind, None))
+    rows = np.flatnonzero(rng.random(n) < 0.7)
+    expected = similarities(query[None], vectors[rows], kind, people_norms=matrix.lengths[rows])[0]
+    np.testing.assert_array_equal(finder._similarities(rows), expected)
+    k = int(rng.integers(1, n + 1))
+    found = finder.best(k)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "AT_ONCE", 0)
+        other = finder.best(k)
+    np.testing.assert_array_equal(found[0], other[0])
+    np.testing.assert_array_equal(found[1], other[1])
+
+
+def test_who_counts_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    vectors, mask = rng.standard_normal((1000, 8)).astype(np.float32), rng.random(1000) < 0.6
+    matrix, chosen, made = Matrix.of(vectors), Chosen(mask), []
+    real = module._barred
+    monkeypatch.setattr(module, "_barred", lambda mask: made.append(1) or real(mask))
+    for query in vectors[:5]:
+        kept = next(matrix.finders(query[None], "cosine", chosen)).best(20)
+        anew = next(matrix.finders(query[None], "cosine", mask)).best(20)
+        np.testing.assert_array_equal(kept[0], anew[0])
+        np.testing.assert_array_equal(kept[1], anew[1])
+    assert len(made) == 1 + 5
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -177,3 +177,54 @@ def test_a_ledger_that_only_grew_is_read_where_it_grew(
         assert (third.live(), third.newest_picture) == (anew.live(), anew.newest_picture)
         reader.release()
         assert sorted(map(str, reader.newest())) == sorted(map(str, anew))
+
+
+def test_a_read_that_failed_is_not_taken_for_one_that_worked(
+    new_gallery: Callable, state: Callable, seen: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search after it fails as well, or gives what is there now; never what was there before."""
+    clock = SimpleNamespace(time_ns=lambda: time.time_ns() + 3_600_000_000_000)
+    with new_gallery() as writer, Gallery.open(writer.path) as reader:
+        monkeypatch.setattr(tables, "time", clock)  # stamps tell changes apart at once
+        for number in range(3):
+            writer.add_picture(state(writer, f"{number}.jpg"), seen([number, 0, 0]))
+        writer.flush()
+        assert reader._newest().people.detection.tolist() == [1, 2, 3]
+        writer.forget([2])
+        with monkeypatch.context() as patch:
+
+            def fail(*_: object, **__: object) -> None:
+                raise PersonSearchError("the disk is away")
+
+            patch.setattr(Table, "batches", fail)
+            for _ in range(2):
+                with pytest.raises(PersonSearchError, match="the disk is away"):
+                    reader._newest()
+        assert reader._newest().people.detection.tolist() == [1, 3]
+
+
+def test_nobody_is_copied_where_everything_must_be_read_anew(
+    new_gallery: Callable, state: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old people, a copy of them and the new ones at once would be three times the memory."""
+    copies = []
+    real = People.of_pictures
+
+    def of_pictures(self: People, pictures: np.ndarray) -> People:
+        copies.append(len(self))
+        return real(self, pictures)
+
+    monkeypatch.setattr(People, "of_pictures", of_pictures)
+    with new_gallery() as writer, Gallery.open(writer.path) as reader:
+        for number in range(4):
+            two = Detections([[0, 0, 10, 30], [20, 0, 30, 30]], [0.9, 0.8], [[number, 0, 0], [number, 1, 1]])
+            writer.add_picture(state(writer, f"{number}.jpg"), two)
+        writer.flush()
+        assert len(reader._newest().people) == 8
+        writer.mark_missing(state(writer, "3.jpg").place)
+        writer.flush()
+        assert (len(reader._newest().people), len(copies)) == (6, 1)  # here a copy is all that is needed
+        writer.forget([1])
+        copies.clear()
+        assert reader._newest().people.detection.tolist() == [2, 3, 4, 5, 6]
+        assert copies == []

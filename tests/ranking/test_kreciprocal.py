@@ -1,11 +1,13 @@
 """Re-ranking against a slow transcription of the paper's equations, set by set."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personsearch.ranking.kreciprocal import KReciprocalRules, rerank
+from personsearch.ranking.kreciprocal import KReciprocalRules, _mean_of_neighbours, rerank
 
 
 def slow_distances(query, people, k1, k2, weight, kind):
@@ -134,3 +136,16 @@ def test_rules_that_mean_nothing_are_refused():
     for wrong in ({"top": 0}, {"k1": 0}, {"k2": 0}, {"weight": 1.5}):
         with pytest.raises(ValueError, match="must be positive"):
             KReciprocalRules(**wrong)
+
+
+def test_neighbours_are_averaged_in_the_memory_of_a_few_tables():
+    """And to the last bit what the mean of all at once is."""
+    rng = np.random.default_rng(8)
+    weights, m, k = rng.random((300, 300)), 300, 40
+    neighbours = rng.integers(0, m, (m, k))
+    tracemalloc.start()
+    mean = _mean_of_neighbours(weights, neighbours)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(mean, weights[neighbours].mean(axis=1))
+    assert peak < 5 * weights.nbytes  # all at once would be k of them

@@ -64,6 +64,33 @@ def test_verdicts_by_hand() -> None:
     )
 
 
+def test_absence_is_not_said_of_nobody_nor_against_the_probability() -> None:
+    never, nobody = np.array([0.0]), np.zeros(0)
+    fitted = replace(CURVE, searches=FIT)
+    assert judge(fitted, nobody, 0).verdict == "unsure"
+    said = judge(fitted, nobody, 1000, compared=0)
+    assert (said.verdict, said.present) == ("unsure", None)
+    assert judge(fitted, never, 1000, compared=1).verdict == "likely absent"
+    # nearest to one of several examples, where the mean over them is far from all
+    assert judge(fitted, never, 1000, nearest=0.3).verdict == "unsure"
+    assert judge(fitted, never, 1000, nearest=0.1).verdict == "likely absent"
+    # presence that evidence teaches nothing about: even odds, and a verdict that does not contradict them
+    flat = replace(CURVE, searches=replace(FIT, present=(0.0, 0.0)))
+    assert (judge(flat, never, 1000).present, judge(flat, never, 1000).verdict) == (0.5, "unsure")
+    assert judge(flat, nobody, 1000).present == 0.5  # and not 0 times infinity
+    seldom = replace(CURVE, searches=replace(FIT, present=(0.0, -0.1)))
+    assert judge(seldom, never, 1000).verdict == "likely absent"
+
+
+def test_few_people_are_no_evidence() -> None:
+    """One person compared: the odds before looking are even at best, with searches as without."""
+    even = -CURVE.intercept / CURVE.slope + np.log(0.02 / 0.98) / CURVE.slope  # a likelihood ratio of 1
+    plain = replace(CURVE, searches=SearchFit(slope=1.0, intercept=math.log(EXPECTED)))
+    for people in (1, 2):
+        assert hit_probabilities(CURVE, np.array([even]), people)[0] == pytest.approx(0.5)
+        assert hit_probabilities(plain, np.array([even]), people)[0] == pytest.approx(0.5)
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.floats(-1, 1), min_size=1, max_size=8),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personsearch.cli.output import Answer, box_text, rounded_box
+from personsearch.cli.output import Answer, box_text, printable, rounded_box
 from personsearch.progress import timecode
 
 if TYPE_CHECKING:
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def answer(answered: Answered, html: Path | None = None, asked: Asked | None = None) -> Answer:
-    """The hits of a search, best first, and the verdict."""
+    """The hits of a search, best first, and the verdict; cameras that nobody knows are warned of."""
+    if answered.strange:
+        names = ", ".join(answered.strange)
+        print(
+            printable(f"warning: nobody in {answered.result.gallery} was seen by camera {names}"),
+            file=sys.stderr,
+        )
     result, sought, judged = answered.result, answered.sought, answered.judgement
     record = {
         "schema": "personsearch.search/1",
@@ -48,7 +55,8 @@ def answer(answered: Answered, html: Path | None = None, asked: Asked | None = N
             if judged.present is None
             else f"  (probability that the person is there: {judged.present:.2f})"
         )
-        after.append(f"verdict  {judged.verdict}{there}")
+        compared = f"; {answered.ranked} of {result.people} people compared"
+        after.append(f"verdict  {judged.verdict}{compared}{there}")
     if html is not None:
         after.append(f"page     {html}")
     return Answer(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from personsearch.errors import InputError, UsageError
+from personsearch.gallery.filters import Filter
 from personsearch.gallery.ledger import Ledger, Place
 from personsearch.gallery.matrix import best_of_groups
 from personsearch.gallery.named import Example, NamedPerson
+from personsearch.gallery.people import People
 from personsearch.gallery.searching import Asked, Searched
 from personsearch.gallery.suppression import overlapping
 from personsearch.gallery.tables import Table
@@ -86,6 +88,7 @@ class Answered:
         order: how they were put in order.
         judgement: whether the person is there; None without a calibration.
         ranked: how many people could have been an answer.
+        strange: cameras that were asked for and that nobody was seen by.
     """
 
     result: SearchResult
@@ -93,6 +96,7 @@ class Answered:
     order: Order
     judgement: Judgement | None
     ranked: int
+    strange: tuple[str, ...] = ()
 
 
 def answer(
@@ -102,6 +106,9 @@ def answer(
 
     Left out are the pictures (of videos, the tracklets) of the examples of the person, unless they
     are wanted, for there the person is known to be; and those who are known not to be the person.
+
+    Probabilities are those of a search without conditions: a camera or a time that few people meet
+    makes nobody more probable.
 
     Args:
         searched: the gallery.
@@ -113,19 +120,28 @@ def answer(
     kind, model = searched.about.similarity, searched.about.fingerprint
     query = sought.person.query(model, kind)
     people = searched.state.people
-    wanted = searched.wanted(asked) & ~_left_out(searched, sought, pictures)
-    ranked = int(np.count_nonzero(wanted))
+    stay = ~_left_out(searched, sought, pictures)
+    wanted = searched.chosen(asked).mask & stay
+    ranked = number = int(np.count_nonzero(wanted))
+    if not asked.where.is_empty:
+        number = int(np.count_nonzero(searched.chosen(replace(asked, where=Filter())).mask & stay))
     ways = {"similarity": _by_similarity, "k-reciprocal": _by_neighbours, "context": _by_context}
     rows, alike = ways[order.kind](searched, query, sought, asked, order, wanted)
     judgement, chances = None, None
     if searched.calibration is not None:
         mean = _mean_similarity(sought.person.vectors(model), people.vectors[rows], searched)
-        chances = hit_probabilities(searched.calibration, mean, ranked)
+        chances = hit_probabilities(searched.calibration, mean, number)
         best = rows[:TOP]  # the verdict does not depend on how many hits are shown
         if order.kind != "similarity" or len(rows) < TOP or asked.per != "picture" or not asked.exact:
             best = next(people.ranked(query[None], TOP, kind, "picture", wanted, [None]))[0]
         mean = _mean_similarity(sought.person.vectors(model), people.vectors[best], searched)
-        judgement = judge(searched.calibration, np.sort(mean)[::-1], ranked)
+        judgement = judge(
+            searched.calibration,
+            np.sort(mean)[::-1],
+            number,
+            compared=ranked,
+            nearest=_nearest(searched, sought, wanted),
+        )
     hits = searched.hits(rows, alike, asked.where, chances)
     return Answered(
         result=searched.result(sought.query(), hits),
@@ -133,7 +149,23 @@ def answer(
         order=order,
         judgement=judgement,
         ranked=ranked,
+        strange=tuple(name for name in asked.where.cameras if name not in people.cameras),
     )
+
+
+def _nearest(searched: Searched, sought: Sought, wanted: Array) -> float | None:
+    """How similar the nearest of the ``wanted`` is to any one example of the person; None for nobody.
+
+    None also for one example, and nobody else's, which the order of the hits is by already.
+    """
+    people, model = searched.state.people, searched.about.fingerprint
+    examples = sought.person.vectors(model)
+    if len(examples) == 1 and not len(sought.person.vectors(model, right=False)):
+        return None
+    without: list[int | None] = [None] * len(examples)
+    best = people.ranked(examples, 1, searched.about.similarity, "person", wanted, without)
+    nearest = [float(alike[0]) for _, alike in best if len(alike)]
+    return max(nearest, default=None)
 
 
 def _mean_similarity(examples: Array, vectors: Array, searched: Searched) -> Array:
@@ -149,20 +181,40 @@ def _mean_similarity(examples: Array, vectors: Array, searched: Searched) -> Arr
 def _left_out(searched: Searched, sought: Sought, pictures: Mapping[object, int | None]) -> Array:
     """(n,) bool: where the person is known to be, and who is known not to be the person."""
     people = searched.state.people
+    shots: list[int] = []
+    wholes: list[int] = []
     out = np.zeros(len(people), bool)
+    boxes: dict[int, list[Array]] = {}
     for example in sought.examples:
         if example.right and sought.own:
             continue
-        number = pictures.get(example.key)
-        found = people.detection == (-1 if example.detection is None else example.detection)
-        if found.any():
-            found = np.isin(people.shot, people.shot[found]) if example.right else found
+        row, number = _row_of(example, people), pictures.get(example.key)
+        if row is not None:
+            shots += [int(people.shot[row])] if example.right else []
+            out[row] = True
+        elif number is not None and example.right:
+            wholes.append(number)
         elif number is not None:
-            found = people.picture == number
-            if not example.right:
-                found[found] = overlapping(people.box[found], example.box[None])
-        out |= found
+            boxes.setdefault(number, []).append(example.box)
+    # One look at everybody, not one an example: a person with hundreds of judged hits is not slower.
+    if shots:
+        out |= np.isin(people.shot, shots)
+    if wholes:
+        out |= np.isin(people.picture, wholes)
+    if boxes:
+        rows = np.flatnonzero(np.isin(people.picture, list(boxes)))
+        for number, others in boxes.items():
+            here = rows[people.picture[rows] == number]
+            out[here] |= overlapping(people.box[here], np.stack(others))
     return out
+
+
+def _row_of(example: Example, people: People) -> int | None:
+    """Where the hit stands that an example was; None where there is none (any more)."""
+    if example.detection is None or not len(people):
+        return None
+    row = int(np.searchsorted(people.detection, example.detection))
+    return row if row < len(people) and people.detection[row] == example.detection else None
 
 
 def _by_similarity(
@@ -207,12 +259,15 @@ def _by_context(
     rows, alike = next(people.ranked(query[None], most, kind, "person", wanted, [None]))
     if not len(rows):
         return rows, alike
-    frames = np.unique(np.stack([people.picture, people.frame]), axis=1, return_inverse=True)[1]
-    here = np.flatnonzero(wanted & np.isin(frames, frames[rows[: order.k1]]))
+    first = rows[: order.k1]
+    here = np.flatnonzero(wanted & np.isin(people.picture, people.picture[first]))
+    frames = np.unique(np.stack([people.picture[here], people.frame[here]]), axis=1, return_inverse=True)[1]
+    beside = np.isin(frames, frames[np.searchsorted(here, first)])
+    here, frames = here[beside], frames[beside]
     own = similarities(query[None], people.vectors[here], kind)[0]
     context = np.concatenate([query[None], others]).astype(np.float32)
     revised = match_in_context(
-        own, frames[here], people.vectors, context, k1=order.k1, k2=order.k2, kind=kind, rows=here
+        own, frames, people.vectors, context, k1=order.k1, k2=order.k2, kind=kind, rows=here
     )
     rest = ~np.isin(rows, here)
     rows = np.concatenate([here, rows[rest]])
@@ -226,9 +281,10 @@ def _companions(searched: Searched, sought: Sought, asked: Asked) -> Array:
     """(m, d) whoever else is stored in the picture or frame of the first hit among the examples."""
     people = searched.state.people
     first = next((example for example in sought.right if example.detection is not None), None)
-    row = np.flatnonzero(people.detection == (-1 if first is None else first.detection))
-    if not len(row):
+    at = None if first is None else _row_of(first, people)
+    if at is None:
         return people.vectors[:0]
+    row = np.array([at])
     beside = (people.picture == people.picture[row]) & (people.frame == people.frame[row])
     beside &= people.score >= np.float32(asked.min_score)
     beside[beside] = ~overlapping(people.box[beside], people.box[row])

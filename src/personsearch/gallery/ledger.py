@@ -139,6 +139,7 @@ class Ledger:
         self._places: dict[int, set[Place]] = {}
         self._alone: dict[int, Entry] = {}  # of pictures that are in one place only
         self._by_content: dict[str, int] = {}
+        self._near: dict[str, dict[Place, int]] = {}  # contents that are another picture saved anew
         self._newest_picture = 0
         for entry in entries:
             self.put(entry)
@@ -155,6 +156,7 @@ class Ledger:
         other._places = {picture: set(places) for picture, places in self._places.items()}
         other._alone = dict(self._alone)
         other._by_content, other._newest_picture = dict(self._by_content), self._newest_picture
+        other._near = {sha256: dict(places) for sha256, places in self._near.items()}
         for batch in batches:
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 other.put(Entry(**dict(zip(batch.schema.names, row, strict=True))))
@@ -171,6 +173,7 @@ class Ledger:
         """Record ``entry`` in the place of what was known; the picture that nobody names any more."""
         old = self._entries.get(entry.place)
         self._entries[entry.place] = entry
+        self._note_near(old, entry)
         if entry.picture is not None:
             places = self._places.setdefault(entry.picture, set())
             places.add(entry.place)
@@ -195,9 +198,24 @@ class Ledger:
         else:
             self._alone.pop(picture, None)
 
+    def _note_near(self, old: Entry | None, new: Entry) -> None:
+        if old is not None and old.like is not None:
+            places = self._near[old.sha256]
+            del places[old.place]
+            if not places:
+                del self._near[old.sha256]
+        if new.like is not None:
+            self._near.setdefault(new.sha256, {})[new.place] = new.like
+            self._newest_picture = max(self._newest_picture, new.like)  # or a stranger's would be that one
+
     def picture_of(self, sha256: str) -> int | None:
         """The picture with this content, if its people are stored."""
         return self._by_content.get(sha256)
+
+    def shown_by(self, sha256: str) -> int | None:
+        """The stored picture that a file with this content shows: its own, or the one it nearly is."""
+        own = self._by_content.get(sha256)
+        return next(iter(self._near.get(sha256, {}).values()), None) if own is None else own
 
     def entry_of(self, picture: int) -> Entry:
         """What is known of one of the files with this content, a present one if there is any."""
@@ -242,7 +260,7 @@ class Ledger:
 
     @property
     def newest_picture(self) -> int:
-        """The largest number ever given to a picture that is still known; 0 for none."""
+        """The largest number ever given to a picture that an entry still names; 0 for none."""
         return self._newest_picture
 
 

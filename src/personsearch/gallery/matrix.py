@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,15 +27,48 @@ FEW = 0.25
 AT_A_TIME = 1 << 14
 """Rows gathered at once: a copy that small stays in cache."""
 
+AT_ONCE = 1024
+"""Candidates for whom the ways of large tables cost more than they save."""
+
 PRODUCTS = 1 << 24
 """Products of a batch of queries held at once: 64 MiB of float32."""
 
 _LAYERS = 64
-"""People in a group of :func:`kth`."""
+"""People in a group of :func:`kth`, at most."""
+
+SPARE = 32
+"""Of one group, so many more are looked at than are wanted: mostly enough, and little work."""
 
 LONGEST = 1e15
 """Vectors longer than this (or shorter than its inverse) are compared in float64 throughout: the
 products of float32 could overflow or vanish."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Who counts, and what every search makes of that: kept, it is made once.
+
+    >>> chosen = Chosen(np.array([True, False, True]))
+    >>> chosen.number, chosen.rows.tolist(), chosen.barred.tolist()
+    (2, [0, 2], [0.0, -inf, 0.0])
+    """
+
+    mask: Array
+
+    @cached_property
+    def number(self) -> int:
+        """How many."""
+        return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def rows(self) -> Array:
+        """(number,) their rows, rising."""
+        return np.flatnonzero(self.mask)
+
+    @cached_property
+    def barred(self) -> Array:
+        """(n,) float32: 0 for whoever counts, minus infinity for the others."""
+        return _barred(self.mask)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -102,26 +136,27 @@ class Matrix:
             whole = room[:n]
         return Matrix._with(whole, np.concatenate([self.lengths, norms(vectors)]))
 
-    def finders(self, queries: Array, kind: Similarity, wanted: Array | None) -> Iterator[Finder]:
+    def finders(self, queries: Array, kind: Similarity, wanted: Array | Chosen | None) -> Iterator[Finder]:
         """One after the other, something for each of ``queries`` (q, d) float32 that gives its best ``k``.
 
         Args:
             queries: finite, raw.
             kind: how vectors are compared.
             wanted: (n,) bool, who counts; None for everybody. Nobody else is ever ranked, so nobody
-                is missed for them.
+                is missed for them. As :class:`Chosen` where several searches are of the same people.
         """
-        number = len(self) if wanted is None else int(np.count_nonzero(wanted))
-        some = None if wanted is None or number == len(self) else np.asarray(wanted, bool)
+        chosen = wanted if wanted is None or isinstance(wanted, Chosen) else Chosen(np.asarray(wanted, bool))
+        number = len(self) if chosen is None else chosen.number
+        some = None if number == len(self) else chosen
         lengths = norms(queries)
         plain = self.plain and bool(((lengths < LONGEST) & (lengths > 1 / LONGEST)).all())
         few = some is not None and number < FEW * len(self)
-        rows = np.flatnonzero(some) if some is not None and (few or not plain) else None
+        rows = some.rows if some is not None and (few or not plain) else None
         if not plain:
             for query in queries:
                 yield Finder(self, query, kind, number, rows, None, None)
             return
-        barred = None if some is None or few else _barred(some)
+        barred = None if some is None or few else some.barred
         asked = queries
         if kind == "cosine":  # a query's length does not matter, and unit ones make the bound simple
             asked = (queries / lengths[:, None]).astype(np.float32)
@@ -205,11 +240,44 @@ class Finder:
 
     def best(self, k: int) -> tuple[Array, Array]:
         """Rows and similarities (float32) of the ``k`` most alike, best first, ties by smaller row."""
-        rows, matrix = self._candidates(k), self.matrix
+        rows = self._candidates(k)
+        alike = self._similarities(rows)
+        if len(rows) > AT_ONCE:
+            first, values = top_k(alike, k)
+            return rows[first], values
+        first = np.argsort(-alike, kind="stable")[:k]  # of few, sorting all is quicker
+        return rows[first], alike[first]
+
+    def _similarities(self, rows: Array) -> Array:
+        """(m,) float32, to the last bit what :func:`~personsearch.ranking.similarity.similarities` gives.
+
+        Of few, its checks and blocks take three times as long as the product; so here are its steps
+        alone, in its order, with what is of the query alone done once.
+        """
+        matrix, kind = self.matrix, self.kind
         lengths = matrix.lengths[rows]
-        alike = similarities(self.query[None], matrix.vectors[rows], self.kind, people_norms=lengths)[0]
-        first, values = top_k(alike, k)
-        return rows[first], values
+        if len(rows) > AT_ONCE:
+            alike: Array = similarities(self.query[None], matrix.vectors[rows], kind, people_norms=lengths)[0]
+            return alike
+        wide, length = self._asked
+        product = wide @ matrix.vectors[rows].astype(np.float64).T
+        if kind == "cosine":
+            product *= 1.0 / length if length else 0.0
+            product *= np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths != 0)
+        elif kind == "euclidean":
+            product *= -2.0
+            product += length**2
+            product += lengths**2
+            np.sqrt(np.maximum(product, 0.0, out=product), out=product)
+            np.negative(product, out=product)
+        found: Array = product[0].astype(np.float32)
+        return found
+
+    @cached_property
+    def _asked(self) -> tuple[Array, np.float64]:
+        """(1, d) float64 query, and its length."""
+        length: np.float64 = norms(self.query[None])[0]
+        return self.query[None].astype(np.float64), length
 
     def _candidates(self, k: int) -> Array:
         """Rows of everybody who may be among the best ``k``, rising."""
@@ -251,9 +319,10 @@ def kth(values: Array, k: int) -> np.float32:
     np.float32(0.9)
     """
     n = len(values)
-    groups = n // _LAYERS
-    if groups >= 4 * k:
-        largest = values[: groups * _LAYERS].reshape(_LAYERS, groups).max(axis=0)
+    layers = min(_LAYERS, n // (4 * k))
+    if layers > 1:
+        groups = n // layers
+        largest = values[: groups * layers].reshape(layers, groups).max(axis=0)
         bar = np.partition(largest, groups - k)[groups - k]
         values = values[values >= bar]
         n = len(values)
@@ -278,7 +347,7 @@ def best_of_groups(
     """
     if group is None:
         return best(k)
-    look = min(n, max(2 * k, 64))
+    look = min(n, k + SPARE)
     while True:
         rows, values = best(look)
         _, leaders = np.unique(group[rows], return_index=True)

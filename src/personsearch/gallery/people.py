@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from personsearch.gallery.filters import Filter
-from personsearch.gallery.matrix import Matrix, best_of_groups
+from personsearch.gallery.matrix import Chosen, Matrix, best_of_groups
 from personsearch.gallery.spans import shots, span
 from personsearch.types import Array, Detections, Similarity, Span
 
@@ -295,7 +295,7 @@ class People:
         k: int,
         kind: Similarity,
         per: Per,
-        wanted: Array,
+        wanted: Array | Chosen,
         without: Sequence[int | None],
     ) -> Iterator[tuple[Array, Array]]:
         """For each of ``queries`` (q, d), rows and similarities of the best ``k`` who are ``wanted`` (n,).

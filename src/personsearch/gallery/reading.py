@@ -190,7 +190,7 @@ class ReadableGallery:
 
     def _shown_in(self, example: Example, ledger: Ledger) -> int | None:
         """The picture that an example is from, by its content, else by its place."""
-        known = ledger.picture_of(example.sha256) if example.sha256 else None
+        known = ledger.shown_by(example.sha256) if example.sha256 else None
         if known is not None or not example.picture:
             return known
         return self._picture_in(Path(example.picture), ledger)
@@ -235,13 +235,16 @@ class ReadableGallery:
         return sorted(found, key=lambda item: (-item[1], item[0]))
 
     def _picture_in(self, file: Path, ledger: Ledger) -> int | None:
-        """The picture in ``file``: by its place, else by its content; None for one that is not known."""
+        """The picture in ``file``: by its place, else by its content; None for one that is not known.
+
+        A picture saved anew, which is not stored again, shows the people of the one that is.
+        """
         place = self.place(file)
         entry = None if place is None else ledger.get(place)
         if entry is not None:
-            return entry.picture
+            return entry.like if entry.picture is None else entry.picture
         try:
-            return ledger.picture_of(sha256_of(file))
+            return ledger.shown_by(sha256_of(file))
         except OSError:
             return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from personsearch.gallery.description import Description
 from personsearch.gallery.filters import Filter
 from personsearch.gallery.ledger import Entry
+from personsearch.gallery.matrix import Chosen
 from personsearch.gallery.people import Per
 from personsearch.gallery.snapshot import State
 from personsearch.ranking.calibration import Calibration
@@ -19,6 +20,9 @@ from personsearch.types import Array, Hit, Query, SearchResult
 
 NAMED = 64
 """Sets of globs whose pictures are remembered: a byte a person each."""
+
+CHOSEN = 8
+"""Sets of conditions of which it is remembered who meets them: 5 to 13 bytes a person each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,30 +76,42 @@ class Searched:
             asked: what for.
         """
         people = self.state.people
-        wanted = self.wanted(asked)
+        chosen = self.chosen(asked)
         kind = self.about.similarity
         located = None if asked.exact else self.state.located(self.path, self.about.fingerprint)
         if located is None:
-            found = people.ranked(embeddings, asked.k, kind, asked.per, wanted, without)
+            found = people.ranked(embeddings, asked.k, kind, asked.per, chosen, without)
         else:
             found = (
-                located.best(query, asked.k, asked.per, wanted, picture)
+                located.best(query, asked.k, asked.per, chosen.mask, picture)
                 for query, picture in zip(embeddings, without, strict=True)
             )
-        ranked = int(np.count_nonzero(wanted))
+        number = self.chosen(replace(asked, where=Filter())).number
         for query, (rows, alike) in zip(queries, found, strict=True):
-            yield self.result(query, self.hits(rows, alike, asked.where, self.chances(alike, ranked)))
+            yield self.result(query, self.hits(rows, alike, asked.where, self.chances(alike, number)))
 
     def wanted(self, asked: Asked) -> Array:
-        """(n,) bool: who may be an answer."""
-        wanted = self.state.people.meeting(asked.where, asked.min_score)
-        if asked.where.paths:
-            wanted &= self._named(asked.where)
-        return wanted
+        """(n,) bool: who may be an answer; the caller's own."""
+        return self.chosen(asked).mask.copy()
 
-    def chances(self, alike: Array, ranked: int) -> Array | None:
-        """The probability of each hit, the best of so many people; None without a calibration."""
-        return None if self.calibration is None else hit_probabilities(self.calibration, alike, ranked)
+    def chosen(self, asked: Asked) -> Chosen:
+        """The same, kept with the state: one search after the other is of the same people."""
+        key = asked.where, asked.min_score
+        known = self.state.chosen.get(key)
+        if known is None:
+            wanted = self.state.people.meeting(asked.where, asked.min_score)
+            if asked.where.paths:
+                wanted &= self._named(asked.where)
+            wanted.flags.writeable = False
+            known = Chosen(wanted)
+            if len(self.state.chosen) >= CHOSEN:
+                self.state.chosen.clear()
+            self.state.chosen[key] = known
+        return known
+
+    def chances(self, alike: Array, number: int) -> Array | None:
+        """The probability of each hit in a gallery of so many people; None without a calibration."""
+        return None if self.calibration is None else hit_probabilities(self.calibration, alike, number)
 
     def result(self, query: Query, hits: tuple[Hit, ...]) -> SearchResult:
         """These hits as the answer to a query."""
@@ -136,36 +152,45 @@ class Searched:
     def hits(self, chosen: Array, alike: Array, where: Filter, chances: Array | None) -> tuple[Hit, ...]:
         """The people in the rows ``chosen``, with all that is known of them."""
         people, ledger = self.state.people, self.state.ledger
-        likely = None if chances is None else chances.tolist()
         named = self._namer(where) if where.paths else None
         file = self.about.files(self.path)
-        boxes, values = people.box[chosen], alike.tolist()  # boxes of their own, not views of everybody's
-        columns = (people.picture[chosen], people.score[chosen], people.detection[chosen])
+        columns = zip(
+            range(1, len(chosen) + 1),
+            alike.tolist(),
+            people.box[chosen],  # boxes of their own, not views of everybody's
+            people.picture[chosen].tolist(),
+            people.score[chosen].tolist(),
+            people.detection[chosen].tolist(),
+            [None] * len(chosen) if chances is None else chances.tolist(),
+            people.circumstances_of(chosen),
+            strict=True,
+        )
         hits = []
-        known = zip(people.circumstances_of(chosen), *(column.tolist() for column in columns), strict=True)
-        for rank, ((camera, taken, position, piece), picture, score, number) in enumerate(known):
+        for rank, value, box, picture, score, number, chance, (camera, taken, position, piece) in columns:
             entry = ledger.first_of(picture)
             if named is not None and not named(entry):  # then the picture is at another place as well
                 entries = ledger.entries_of(picture)
                 entry = next((e for e in entries if e.state == "done" and named(e)), entry)
             hit = _hit(
-                rank=rank + 1,
-                similarity=values[rank],
-                picture=file(entry.source, entry.path),
-                box=boxes[rank],
-                score=score,
-                detection=number,
-                probability=None if likely is None else likely[rank],
-                camera=camera,
-                time=taken,
-                position=position,
-                span=piece,
+                {
+                    "rank": rank,
+                    "similarity": value,
+                    "picture": file(entry.source, entry.path),
+                    "box": box,
+                    "score": score,
+                    "detection": number,
+                    "probability": chance,
+                    "camera": camera,
+                    "time": taken,
+                    "position": position,
+                    "span": piece,
+                }
             )
             hits.append(hit)
         return tuple(hits)
 
 
-def _hit(**known: object) -> Hit:
+def _hit(known: dict[str, object]) -> Hit:
     """``Hit(**known)``, for all of its fields: a frozen dataclass sets each by itself, at 4 us a hit."""
     hit = Hit.__new__(Hit)
     hit.__dict__.update(known)

@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from personsearch.errors import PersonSearchError
 from personsearch.gallery.cells import Located, read_cells
+from personsearch.gallery.filters import Filter
 from personsearch.gallery.ledger import SCHEMA, Ledger
+from personsearch.gallery.matrix import Chosen
 from personsearch.gallery.people import People
 from personsearch.gallery.tables import Table
 from personsearch.types import Array
@@ -60,13 +62,15 @@ class State:
     """What a gallery holds at one moment: its ledger, who is searched, in how many pictures.
 
     ``named`` keeps which people are in the pictures that some globs name: thousands of paths are
-    not matched again for every query. ``cells`` keeps the people sorted into cells, once asked for.
+    not matched again for every query. ``chosen`` keeps who meets some conditions, of any score above one.
+    ``cells`` keeps the people sorted into cells, once asked for.
     """
 
     ledger: Ledger
     people: People
     pictures: int
     named: dict[tuple[str, ...], Array] = field(default_factory=dict)
+    chosen: dict[tuple[Filter, float], Chosen] = field(default_factory=dict)
     cells: list[Located | None] = field(default_factory=list)
 
     def located(self, path: Path, fingerprint: str) -> Located | None:
@@ -103,10 +107,12 @@ class Snapshot:
             stamps = self._ledger_table.stamp(), self._people_table.stamp()
             if self._state is not None and None not in stamps and stamps == self._stamps:
                 return self._state
-            self._stamps = stamps  # taken before the versions: what comes between changes the next ones
+            # Taken before the versions: what comes between changes the next ones. Kept only once this
+            # state was read, or a search after one that failed would be answered from the last one.
             for attempt in range(10):
                 versions = self._ledger_table.newest(), self._people_table.newest()
                 if self._state is not None and self._versions == versions:
+                    self._stamps = stamps
                     return self._state
                 try:
                     ledger = self._ledger_reader.newest() if written is None else written
@@ -117,9 +123,9 @@ class Snapshot:
                     if attempt == 9 or not self._has_moved(versions):
                         raise
                     continue
-                wrong = _wrong(people, live)
+                wrong = _wrong(people.picture, live)
                 if not wrong:
-                    self._versions = versions
+                    self._versions, self._stamps = versions, stamps
                     self._state = State(ledger=ledger, people=people, pictures=len(live))
                     return self._state
                 if not self._has_moved(versions):
@@ -140,20 +146,22 @@ class Snapshot:
         """
         pictures = np.array(sorted(live), np.int64)
         if self._state is not None and len(self._state.people):
-            old = self._state.people.of_pictures(pictures)
-            new = list(self._people_table.batches(People.COLUMNS, f"detection > {self._state.people.newest}"))
-            people = old.followed_by(new, pictures, sum(len(batch) for batch in new))
-            if not _wrong(people, live):
-                return people
+            old = self._state.people
+            new = list(self._people_table.batches(People.COLUMNS, f"detection > {old.newest}"))
+            each = [old.picture, *(batch.column("picture").to_numpy() for batch in new)]
+            if not _wrong(np.concatenate(each), live):  # counted before the old ones are copied: memory
+                kept = old.of_pictures(pictures)
+                return kept.followed_by(new, pictures, sum(len(batch) for batch in new))
+            del new
         batches = self._people_table.batches(People.COLUMNS)
         return People.load(batches, pictures, len(self._people_table), self._dim)
 
 
-def _wrong(people: People, live: dict[int, int]) -> int:
-    """Of how many pictures there are more or fewer people than the ledger says."""
+def _wrong(picture: Array, live: dict[int, int]) -> int:
+    """Of how many pictures there are more or fewer people than the ledger says, by whose each is (n,)."""
     pictures = np.fromiter(live.keys(), np.int64, len(live))
     promised = np.fromiter(live.values(), np.int64, len(live))
-    there, counts = np.unique(people.picture, return_counts=True)
+    there, counts = np.unique(picture, return_counts=True)
     if not len(there):
         return int(np.count_nonzero(promised))
     at = np.minimum(np.searchsorted(there, pictures), len(there) - 1)

@@ -104,11 +104,21 @@ def _distances_to_first(squared: Array, rules: KReciprocalRules) -> Array:
     total = weights.sum(axis=1, keepdims=True)
     weights = weights / np.where(total > 0, total, 1.0)
     if rules.k2 > 1:  # equation 11
-        weights = weights[ranking[:, : rules.k2]].mean(axis=1)
+        weights = _mean_of_neighbours(weights, ranking[:, : rules.k2])
     overlap = np.minimum(np.minimum(weights[:1], weights[1:]).sum(axis=1), 1.0)  # not a last digit more
     jaccard = 1.0 - overlap / (2.0 - overlap)  # equation 10, for rows that sum to one
     result: Array = (1.0 - rules.weight) * jaccard + rules.weight * squared[0, 1:]
     return result
+
+
+def _mean_of_neighbours(weights: Array, neighbours: Array) -> Array:
+    """(m, m) mean of the rows of ``weights`` (m, m) that ``neighbours`` (m, k) names for each, one at a
+    time: all at once would hold k tables."""
+    total = weights[neighbours[:, 0]]
+    for column in neighbours.T[1:]:
+        total += weights[column]
+    mean: Array = total / neighbours.shape[1]
+    return mean
 
 
 def _mutual(ranking: Array, k: int) -> Array:

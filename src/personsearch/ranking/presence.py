@@ -4,7 +4,8 @@ A calibration says what a similarity is worth among the pairs that it was fitted
 hit is the best of n people, nearly all of whom are somebody else: with n grows the chance that
 somebody else looks just as much like the person. By Bayes' rule the odds of a hit are its likelihood
 ratio (what the similarity says, whatever the share of right pairs) times the odds before looking,
-which are ``EXPECTED`` to n. The logarithm of ratio over n is here called the *evidence* of a hit.
+which are ``EXPECTED`` to n. The logarithm of ratio over n is here called the *evidence* of a hit. Here n
+is everybody, not whom conditions such as a camera leave: those leave fewer appearances of the person, too.
 
 What the rule leaves out can be measured on whole searches and corrected: people who look alike do so
 in several pictures. Whether somebody is absent is not asked of evidence but of likeness: a person who
@@ -48,7 +49,8 @@ class Judgement:
 
     Attributes:
         verdict: advice; hits are shown whatever it says.
-        present: probability that the person is in the gallery, where that was measured.
+        present: probability that the person is among those who were compared, where that was measured
+            and anybody was.
         evidence: see :func:`search_evidence`.
     """
 
@@ -78,19 +80,26 @@ class JudgedSearch:
 
 
 def hit_evidence(calibration: Calibration, similarities: Array, people: int) -> Array:
-    """float64 evidence of each hit: log of its likelihood ratio over the number of people ranked.
+    """float64 evidence of each hit: log of its likelihood ratio over the number of people.
+
+    Less than ``EXPECTED`` people count as so many: odds before looking are never better than even.
 
     >>> curve = Calibration(method="platt", pairs=9, prior=0.5, slope=2.0, intercept=0.0)
-    >>> hit_evidence(curve, np.array([0.0, 1.0]), 1).round(6).tolist()  # odds e^(2s) where the odds were even
-    [0.0, 2.0]
+    >>> hit_evidence(curve, np.array([0.0, 1.0]), 100).round(4).tolist()  # log(e^2s / 100); log(100) = 4.6052
+    [-4.6052, -2.6052]
+    >>> np.exp(hit_evidence(curve, np.array([0.0]), 1)).round(6).tolist()  # as if of two
+    [0.5]
     """
     given = np.clip(calibration.probability(similarities), 1e-12, 1 - 1e-12)
-    found: Array = logit(given) - logit(calibration.prior) - np.log(max(people, 1))
+    found: Array = logit(given) - logit(calibration.prior) - np.log(max(people, EXPECTED))
     return found
 
 
 def hit_probabilities(calibration: Calibration, similarities: Array, people: int) -> Array:
     """The probability that each hit is the person, when it was found among so many people.
+
+    Conditions that were met before ranking do not count: they make people fewer, and with them the
+    person's appearances, so that a hit is worth what it was worth without them.
 
     Without a :class:`SearchFit` the odds before looking are ``EXPECTED`` to ``people`` (never better
     than even); with one they are what came out in whole searches.
@@ -98,7 +107,7 @@ def hit_probabilities(calibration: Calibration, similarities: Array, people: int
     Args:
         calibration: of pairs.
         similarities: of the hits, any shape.
-        people: how many were ranked.
+        people: how many there are, before any conditions.
 
     >>> curve = Calibration(method="platt", pairs=9, prior=0.5, slope=2.0, intercept=0.0)
     >>> hit_probabilities(curve, np.array([0.0]), 20).round(6).tolist()  # no evidence: 2 of 20
@@ -121,31 +130,52 @@ def search_evidence(calibration: Calibration, similarities: Array, people: int) 
     return float(logsumexp(hit_evidence(calibration, best, people))) if len(best) else -np.inf
 
 
-def judge(calibration: Calibration, similarities: Array, people: int) -> Judgement:
+def judge(
+    calibration: Calibration,
+    similarities: Array,
+    people: int,
+    *,
+    compared: int | None = None,
+    nearest: float | None = None,
+) -> Judgement:
     """The verdict on a whole search.
 
     "likely": some hit is the person, or the person is there, with at least ``LIKELY``. "likely
     absent": nobody is as similar as the person's best view was in all but ``ABSENT_SHARE`` of the searches
-    for people who were there; never said by a calibration that has not measured that. All else is
-    "unsure". In a large gallery somebody always looks similar: absence is said there seldom.
+    for people who were there; never said by a calibration that has not measured that, nor where the
+    person is there as probably as not, nor where nobody was looked at. All else is "unsure". In a large
+    gallery somebody always looks similar: absence is said there seldom.
 
     Args:
         calibration: of pairs, with or without a :class:`SearchFit`.
         similarities: of at least the best ``TOP`` hits, one a picture.
-        people: how many were ranked.
+        people: how many there are, before any conditions (:func:`hit_probabilities`).
+        compared: how many of them met the conditions; None where there were none.
+        nearest: how similar the nearest is to one of several examples, where ``similarities`` are means
+            over them: a person with two looks is far from the mean of both.
+
+    >>> fit = SearchFit(slope=1.0, intercept=0.0, absent_below=0.5, searches=40)
+    >>> curve = Calibration(method="platt", pairs=9, prior=0.5, slope=2.0, intercept=0.0, searches=fit)
+    >>> judge(curve, np.array([0.4]), 100).verdict, judge(curve, np.array([0.4]), 100, nearest=0.8).verdict
+    ('likely absent', 'unsure')
+    >>> judge(curve, np.zeros(0), 100, compared=0).verdict
+    'unsure'
     """
     fit = calibration.searches
+    looked = people if compared is None else compared
     evidence = search_evidence(calibration, similarities, people)
     best = float(np.max(hit_probabilities(calibration, similarities, people), initial=0.0))
     present = None
-    if fit is not None and fit.present is not None:
-        present = float(expit(fit.present[0] * evidence + fit.present[1]))
-    nearest = float(np.max(np.asarray(similarities, np.float64), initial=-np.inf))
+    if looked and fit is not None and fit.present is not None:  # nobody looked at says nothing
+        slope, intercept = fit.present
+        present = float(expit((slope * evidence if slope else 0.0) + intercept))  # evidence may be infinite
+    if nearest is None:
+        nearest = float(np.max(np.asarray(similarities, np.float64), initial=-np.inf))
     verdict: Verdict = "unsure"
     if max(best, present or 0.0) >= LIKELY:
         verdict = "likely"
-    elif fit is not None and fit.absent_below is not None and nearest < fit.absent_below:
-        verdict = "likely absent"
+    elif looked and fit is not None and fit.absent_below is not None and nearest < fit.absent_below:
+        verdict = "likely absent" if (present or 0.0) < 0.5 else "unsure"
     return Judgement(verdict=verdict, present=present, evidence=evidence)
 
 
