@@ -214,6 +214,9 @@ def test_export(command, gallery: Path, tmp_path: Path) -> None:
     out = tmp_path / "people.csv"
     assert record(command("gallery", "export", "-g", gallery, "--out", out))["people"] == 4
     assert len(out.read_text().splitlines()) == 5
+    record(command("gallery", "export", "-g", gallery, "--out", tmp_path / "v.parquet", "--vectors"))
+    log = record(command("gallery", "audit", "-g", gallery))["log"]
+    assert [(line["action"], line["vectors"]) for line in log] == [("export", False), ("export", True)]
     assert command("gallery", "export", "-g", gallery, "--out", tmp_path / "x.txt").code == 2
 
 
