@@ -200,6 +200,8 @@ def test_migrate(command, gallery: Path, photos: Path, searcher) -> None:
     assert (ended.code, record(ended)["finished"]) == (3, False)
     assert command("search", "-q", photos / "a.png", "-g", gallery, "-m", "m").code == 5
     assert "migrating_to" in command("gallery", "info", "-g", gallery).out
+    assert record(command("gallery", "migrate", "-g", gallery, "--abandon"))["abandoned"]
+    assert command("gallery", "migrate", "-g", gallery, "-m", "m", "--progress", "none").code == 3
     ended = command(
         "gallery", "migrate", "-g", gallery, "-m", "m", "--leave-out-failed", "--progress", "none"
     )
