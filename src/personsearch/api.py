@@ -358,7 +358,8 @@ class Gallery:
         Args:
             found: what :meth:`search` or this method answered.
             right, wrong: hits, or their numbers.
-            asked, order: as in :meth:`search`.
+            asked: as in :meth:`search`; give the conditions again, for an answer does not hold them.
+            order: by default as before.
 
         Raises:
             UsageError: no hit is given, or one as right and as wrong.
@@ -369,7 +370,9 @@ class Gallery:
             raise UsageError("a hit is the person or is not", hint="give right=[...], wrong=[...], or both")
         judged = self.store.examples(numbers[0]) + self.store.examples(numbers[1], right=False)
         whom = found.sought.person.including(judged)
-        return self.store.ask(replace(found.sought, examples=whom.examples), asked or Asked(), order)
+        return self.store.ask(
+            replace(found.sought, examples=whom.examples), asked or Asked(), order or found.order
+        )
 
     def save_as(self, name: str, found: Answered) -> NamedPerson:
         """Keep whom a search was for under a name, with everything that was judged."""

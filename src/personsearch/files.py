@@ -86,6 +86,20 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def harmless(value: Any) -> Any:
+    """A cell of CSV that no spreadsheet takes for a formula: ``=cmd()`` is preceded by ``'``.
+
+    Line ends and the wide forms of the signs count, too: some spreadsheets trim or narrow them.
+
+    >>> harmless("=1+1"), harmless(-0.5), harmless("a.jpg"), harmless(None), harmless("\uff1d1")[0]
+    ("'=1+1", -0.5, 'a.jpg', '', "'")
+    """
+    if value is None:
+        return ""
+    acts = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+    return f"'{value}" if acts else value
+
+
 def sha256_of(*paths: Path) -> str:
     """Hex digest over the contents of ``paths``, in order."""
     digest = hashlib.sha256()

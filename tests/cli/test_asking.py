@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +15,12 @@ from PIL import Image
 
 from personsearch.cli.refine import parse_ranks
 from personsearch.errors import UsageError
+from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.ledger import FileState
 from personsearch.gallery.named import NamedPeople
 from personsearch.ranking.calibration import Calibration
 from personsearch.ranking.presence import hit_probabilities, judge
+from personsearch.types import Detections
 
 
 def record(ended) -> dict:
@@ -220,6 +225,107 @@ def test_forgetting_a_saved_person(command, gallery: Path, photos: Path, tmp_pat
     (gallery / "named" / "Ben.json").write_text("{")
     ended = command("gallery", "verify", "-g", gallery)
     assert (ended.code, "Ben.json" in ended.out) == (4, True)
+
+
+def elsewhere(photos: Path, folder: Path) -> Path:
+    """A picture of the person in ``a.png`` that the gallery does not know."""
+    pixels = np.array(Image.open(photos / "a.png"))
+    Image.fromarray(np.roll(pixels, 50, axis=1)).save(folder / "elsewhere.png")
+    return folder / "elsewhere.png"
+
+
+def test_a_name_is_forgotten_however_it_is_typed(command, gallery: Path, photos: Path) -> None:
+    record(command("person", "add", "Zoë", "-g", gallery, "-q", photos / "a.png", "-m", "m"))
+    typed = unicodedata.normalize("NFD", "Zoë")
+    assert typed != "Zoë"
+    shown = record(command("forget", "-g", gallery, "--person", typed))
+    # the person in the query's own photograph, which was saved without a number
+    assert [Path(one["picture"]).name for one in shown["people"]] == ["a.png"]
+    done = record(command("forget", "-g", gallery, "--person", typed, "--yes"))
+    assert (done["deleted"]["people"], NamedPeople(gallery).names()) == (1, [])
+
+
+def test_ranks_stay_when_a_hit_is_forgotten(command, gallery: Path, photos: Path, tmp_path: Path) -> None:
+    session = tmp_path / "s.json"
+    words = ("-q", photos / "a.png", "-g", gallery, "-m", "m", "--save-as", "Ana", "--per", "person")
+    hits = record(command("search", *words, "--session", session))["hits"]
+    record(command("forget", "-g", gallery, "--detection", hits[0]["detection"], "--yes"))
+    for search in (("--session", session), ("--person", "Ana")):
+        ended = command("refine", "-g", gallery, *search, "--yes", "1")
+        assert (ended.code, len(ended.errors)) == (4, 1)
+        assert "hit 1 is not in the gallery any more" in ended.errors[0]
+    ended = command("refine", "-g", gallery, "--session", session, "--no", "2")
+    assert record(ended)["examples"][-1]["detection"] == hits[1]["detection"]
+    assert f"no  rank 2 = {hits[1]['picture']}" in ended.err
+
+
+def test_a_session_brings_nobody_back(command, gallery: Path, photos: Path, tmp_path: Path) -> None:
+    session = tmp_path / "s.json"
+    words = ("-q", f"{elsewhere(photos, tmp_path)}:60,10,20,60", "-g", gallery, "-m", "m")
+    for remove in (("person", "remove", "Ana"), ("forget", "--person", "Ana", "--yes")):
+        record(command("search", *words, "--save-as", "Ana", "--session", session))
+        record(command(*remove, "-g", gallery))
+        ended = command("refine", "-g", gallery, "--session", session, "--yes", "1")
+        assert len(record(ended)["examples"]) == 2
+        assert "nobody is called Ana any more" in ended.err
+        assert NamedPeople(gallery).names() == []
+        assert json.loads(session.read_text())["saved"] is None
+    record(command("refine", "-g", gallery, "--session", session, "--no", "1", "--save-as", "Ana"))
+    assert NamedPeople(gallery).names() == ["Ana"]
+
+
+def test_no_example_is_kept_where_nobody_is_found(
+    command, gallery: Path, photos: Path, tmp_path: Path
+) -> None:
+    seen = f"{elsewhere(photos, tmp_path)}:60,10,20,60"
+    record(command("person", "add", "Ana", "-g", gallery, "-q", seen, "-m", "m"))
+    ended = command("forget", "-g", gallery, "--person", "Ana", "--keep-example", "-0.01", "--yes")
+    assert (ended.code, ended.out, len(ended.errors)) == (2, "", 1)
+    assert NamedPeople(gallery).names() == ["Ana"]
+
+
+def test_the_preview_of_forgetting_names_everybody(command, gallery: Path, photos: Path) -> None:
+    with Gallery.open(gallery, writable=True) as opened:
+        place = opened.place(photos / "twice.png")
+        assert place is not None
+        boxes = [[0, 0, 20, 60], [1, 1, 21, 61]]
+        twice = Detections(boxes, [0.9, 0.2], np.ones((2, opened.dim), np.float32))
+        opened.add_picture(FileState(place=place, size=1, mtime_ns=1, sha256="twice"), twice)
+        opened.flush()
+        first = next(iter(opened.alike(np.ones(opened.dim), -1e-6, fingerprint=opened.fingerprint)))[0]
+    shown = record(command("forget", "-g", gallery, "--detection", first))
+    done = record(command("forget", "-g", gallery, "--detection", first, "--yes"))
+    assert [one["detection"] for one in shown["people"]] == done["detections"]
+    assert len(done["detections"]) == 2
+
+
+def test_a_page_that_fails_costs_no_hits(command, gallery: Path, photos: Path, tmp_path: Path) -> None:
+    seen = elsewhere(photos, tmp_path)
+    record(command("person", "add", "Ana", "-g", gallery, "-q", f"{seen}:60,10,20,60", "-m", "m"))
+    seen.unlink()
+    for words in (("search",), ("refine", "--yes-detection", "1")):
+        ended = command(*words, "--person", "Ana", "-g", gallery, "--html", tmp_path / "x.html")
+        assert ended.code != 0
+        assert names(json.loads(ended.out))
+        assert not (tmp_path / "x.html").exists()
+
+
+def test_a_hit_in_a_table_has_its_number(command, gallery: Path, photos: Path) -> None:
+    words = ("search", "-q", photos / "a.png", "-g", gallery, "-m", "m")
+    rows = csv.DictReader(io.StringIO(command(*words, "--format", "csv").out))
+    expected = [str(hit["detection"]) for hit in record(command(*words))["hits"]]
+    assert [row["detection"] for row in rows] == expected
+
+
+def test_what_is_said_now_counts_and_not_its_opposite(command, gallery: Path) -> None:
+    ended = command("search", "--detection", "1", "--not-detection", "1", "-g", gallery)
+    assert (ended.code, ended.out, len(ended.errors)) == (2, "", 1)
+    assert "number 1 is named as the person and as somebody else" in ended.errors[0]
+    record(command("person", "add", "Ana", "-g", gallery, "--detection", "1", "--not-detection", "3"))
+    said = record(command("search", "--person", "Ana", "--detection", "3", "-g", gallery, "--save-as", "Ana"))
+    assert sorted((e["detection"], e["right"]) for e in said["examples"]) == [(1, True), (3, True)]
+    assert all(e.right for e in NamedPeople(gallery).load("Ana").examples)
+    assert command("search", "--person", "Ana", "--not-detection", "1", "-g", gallery).code == 0
 
 
 @pytest.fixture

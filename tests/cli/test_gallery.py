@@ -200,6 +200,8 @@ def test_migrate(command, gallery: Path, photos: Path, searcher) -> None:
     assert (ended.code, record(ended)["finished"]) == (3, False)
     assert command("search", "-q", photos / "a.png", "-g", gallery, "-m", "m").code == 5
     assert "migrating_to" in command("gallery", "info", "-g", gallery).out
+    assert record(command("gallery", "migrate", "-g", gallery, "--abandon"))["abandoned"]
+    assert command("gallery", "migrate", "-g", gallery, "-m", "m", "--progress", "none").code == 3
     ended = command(
         "gallery", "migrate", "-g", gallery, "-m", "m", "--leave-out-failed", "--progress", "none"
     )
@@ -214,6 +216,9 @@ def test_export(command, gallery: Path, tmp_path: Path) -> None:
     out = tmp_path / "people.csv"
     assert record(command("gallery", "export", "-g", gallery, "--out", out))["people"] == 4
     assert len(out.read_text().splitlines()) == 5
+    record(command("gallery", "export", "-g", gallery, "--out", tmp_path / "v.parquet", "--vectors"))
+    log = record(command("gallery", "audit", "-g", gallery))["log"]
+    assert [(line["action"], line["vectors"]) for line in log] == [("export", False), ("export", True)]
     assert command("gallery", "export", "-g", gallery, "--out", tmp_path / "x.txt").code == 2
 
 

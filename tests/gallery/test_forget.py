@@ -12,7 +12,11 @@ import pytest
 from personsearch.errors import InputError
 from personsearch.gallery import removal, suppression
 from personsearch.gallery.audit import AuditLog
+from personsearch.gallery.cells import FILE as CELLS
 from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.named import NamedPeople, NamedPerson
+from personsearch.gallery.near import add_near
+from personsearch.gallery.session import save_as
 from personsearch.gallery.tables import Table
 from personsearch.gallery.verify import verify
 from personsearch.types import Detections, Query
@@ -139,6 +143,8 @@ def test_whoever_stands_in_the_same_place_goes_too(new_gallery: Callable, state:
         box = [[0, 0, 10, 30], [1, 1, 11, 31], [8, 0, 18, 30], [40, 0, 50, 30]]
         seen = Detections(box, [0.9, 0.2, 0.8, 0.7], [vector(i) for i in range(4)])
         gallery.add_picture(state(gallery, "a.jpg"), seen)
+        planned = gallery.forget([1], only_count=True)
+        assert (planned.detections, everybody(gallery)) == ((1, 2), [1, 2, 3, 4])
         receipt = gallery.forget([1])
         assert receipt.detections == (1, 2)
         assert everybody(gallery) == [3, 4]
@@ -172,6 +178,35 @@ def test_a_number_is_never_given_to_somebody_else(crowded: Gallery, state: Calla
         assert everybody(again) == [*range(1, 11), 13]
 
 
+@pytest.mark.parametrize("lost", ["changed", "failed", "near", "died"])
+def test_nor_is_that_of_somebody_whose_file_is_another_now(
+    crowded: Gallery, state: Callable, lost: str
+) -> None:
+    file = state(crowded, "new.jpg")
+    crowded.add_picture(file, crowd(40, 2))
+    crowded.flush()
+    assert everybody(crowded) == list(range(1, 15))
+
+    def death() -> None:
+        raise SystemExit
+
+    if lost == "changed":
+        crowded.add_picture(state(crowded, "new.jpg", "others"), crowd(0, 1).take(np.zeros(1, bool)))
+    elif lost == "near":
+        add_near(crowded, file, 1)
+    else:
+        crowded.add_failure(file, "decode", "broken")
+    if lost == "died":  # after the entry that counts, before anything else
+        crowded._batch._losing = death
+        with pytest.raises(SystemExit):
+            crowded.flush()
+    crowded.close()
+    Gallery.open(crowded.path, writable=True).close()
+    with Gallery.open(crowded.path, writable=True) as again:
+        again.add_picture(state(again, "later.jpg"), crowd(50, 1))
+        assert everybody(again) == [*range(1, 13), 15]
+
+
 def test_frames_of_a_video_are_told_apart(new_gallery: Callable, state: Callable) -> None:
     out = suppression.Suppression(
         boxes=(suppression.Box(sha256="v", box=(0, 0, 10, 30), receipt="r", frame=7),)
@@ -181,7 +216,8 @@ def test_frames_of_a_video_are_told_apart(new_gallery: Callable, state: Callable
     assert out.keeps_out("v", seen, 8, MODEL, "cosine").tolist() == [False, False]
 
 
-STEPS = ("job", "suppressed", "numbered", "people", "ledger", "rewrite", "audit", "unlink")
+STEPS = ("job", "suppressed", "cells", "side", "numbered", "people", "ledger", "rewrite", "named", "audit")
+STEPS += ("unlink",)
 
 
 @pytest.mark.parametrize("dies_at", STEPS)
@@ -191,10 +227,16 @@ def test_a_death_anywhere_is_finished_by_the_next_writer(
     def death(*_: object, **__: object) -> None:
         raise SystemExit
 
+    known = [crowded.examples([2])[0], crowded.examples([3])[0]]
+    save_as(crowded, "Ana", NamedPerson(name="Ana", examples=tuple(known)))
+    (crowded.path / CELLS).write_bytes(vector(1).tobytes())  # the centre of a cell of one person
     with monkeypatch.context() as patch:
         target = {
             "job": (removal, "finish"),
             "suppressed": (suppression.Suppression, "write"),
+            "cells": (removal, "forget_cells"),
+            "side": (removal, "take_out_of_side"),
+            "named": (removal, "forget_named"),
             "numbered": (removal, "take_out"),
             "people": (Table, "add"),
             "ledger": (Table, "put"),
@@ -212,12 +254,32 @@ def test_a_death_anywhere_is_finished_by_the_next_writer(
     with Gallery.open(crowded.path, writable=True) as again:
         assert everybody(again) == [1, *range(3, 12)]
     assert not (crowded.path / removal.JOB).exists()
+    assert not (crowded.path / CELLS).exists()
+    assert [e.detection for e in NamedPeople(crowded.path).load("Ana").examples] == [3]
     for number in range(12):
         assert bool(holding(crowded.path, vector(number).tobytes())) == (number not in (1, 11))
     records = list(AuditLog(crowded.path).records())
     assert [record["action"] for record in records] == ["forget"]
     assert len(suppression.read_suppression(crowded.path).boxes) == 2
     assert verify(crowded.path).findings == ()
+
+
+def test_many_numbers_are_found_in_one_reading(crowded: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, wanted, columns = crowded._people_table, [2, 5, 7, 12, 99], ["picture", "score"]
+    few = [row for batch in table.rows_of("detection", wanted, columns) for row in batch.to_pylist()]
+    readings = []
+
+    def counted(self: Table, *arguments: object) -> object:
+        readings.append(arguments)
+        return batches(self, *arguments)
+
+    batches = Table.batches
+    monkeypatch.setattr(Table, "batches", counted)
+    monkeypatch.setattr("personsearch.gallery.tables._AT_A_TIME", 2)
+    found = list(table.rows_of("detection", wanted, columns))
+    assert [row for batch in found for row in batch.to_pylist()] == few
+    assert len(few) == 4
+    assert len(readings) == 1
 
 
 def test_readers_go_on_while_somebody_is_forgotten(crowded: Gallery) -> None:

@@ -14,6 +14,8 @@ from personsearch.gallery.audit import AuditLog
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.ledger import FileState, Place
 from personsearch.gallery.migrate import abandon, migrate
+from personsearch.gallery.named import NamedPerson
+from personsearch.gallery.session import save_as
 from personsearch.gallery.side import FILE
 from personsearch.gallery.verify import verify
 from personsearch.ranking.calibration import Calibration
@@ -131,6 +133,22 @@ def test_a_picture_that_fails_leaves_the_old_model_in_place(gallery: Path, pictu
         (lost,) = [entry for entry in opened.entries() if entry.stage == "migrate"]
         assert (lost.path, lost.state, lost.size) == ("2.jpg", "failed", -1)
     assert verify(gallery).findings == ()
+
+
+def test_who_is_left_out_keeps_the_number_and_what_the_new_model_cannot_use_is_said(
+    gallery: Path, pictures: Path
+) -> None:
+    with Gallery.open(gallery, writable=True) as opened:
+        save_as(opened, "Ana", NamedPerson(name="Ana", examples=tuple(opened.examples([2]))))
+        opened.forget([1], keep_examples=-0.5)
+    model = Other()
+    model.breaks_on = {"5.jpg", "copy.jpg"}  # the newest four
+    report = migrate(gallery, model, load, leave_out_failed=True)
+    assert (report.finished, report.kept_examples, report.saved_people) == (True, 1, 1)
+    with Gallery.open(gallery, writable=True) as opened:
+        add(opened, pictures / "6.jpg", bytes([6]), 1)
+        opened.flush()
+        assert [person.detection for person in opened.stored(range(20))] == [2, 3, 4, 5, 6, 11]
 
 
 @pytest.mark.parametrize("dies_at", ["described", "final ledger", "description", "audit", "cleaning"])

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from personsearch.errors import InputError, PersonSearchError, UsageError
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.named import FOLDER, Example, NamedPeople, NamedPerson, checked_name
+from personsearch.gallery.near import add_near, shown_by
 from personsearch.types import Detections
 
 MODEL, OTHER = "a" * 64, "b" * 64
@@ -76,6 +78,12 @@ def test_the_same_hit_judged_again_is_one_example() -> None:
     person = NamedPerson(name="a").including([example(1, detection=4), example(2)])
     again = person.including([example(1, detection=4, right=False), example(2)])
     assert [(e.detection, e.right) for e in again.examples] == [(4, False), (None, True)]
+
+
+def test_pixels_without_a_file_are_told_apart_by_what_they_look_like() -> None:
+    crops = [example(number, picture="", sha256="") for number in (1, 2, 1)]
+    person = NamedPerson(name="a").including(crops)
+    assert [e.vector.tobytes() for e in person.examples] == [vector(1).tobytes(), vector(2).tobytes()]
 
 
 def test_what_to_look_for_is_of_one_model_only() -> None:
@@ -192,12 +200,27 @@ def test_forgetting_takes_the_examples_along(crowded: Gallery) -> None:
     assert receipt.deleted["saved"] == 4
     assert people.names() == ["alike", "hit", "other", "place", "wrong"]
     assert [e.detection for e in people.load("hit").examples] == [3]
-    assert people.load("hit").shown == (3,)
+    assert people.load("hit").shown == (0, 3)  # rank 2 stays rank 2
     assert [e.box.tolist() for e in people.load("place").examples] == [[60, 0, 70, 30]]
     assert [e.right for e in people.load("wrong").examples] == [True]
     assert holding(crowded.path, 1) == []
     assert holding(crowded.path, 51) == []
     assert holding(crowded.path, 2) != []
+
+
+def test_a_place_in_a_picture_or_its_copy_names_whoever_is_stored_there(
+    crowded: Gallery, state: Callable, pictures: Path
+) -> None:
+    Image.new("RGB", (200, 100)).save(pictures / "0.jpg")
+    Image.new("RGB", (100, 50)).save(pictures / "half.jpg")
+    add_near(crowded, state(crowded, "half.jpg"), 1, (0.5, 0.5))
+    crowded.flush()
+    own = example(51, box=[21, 0, 31, 30], sha256="sha of 0.jpg")
+    copied = example(52, box=[20, 0, 25, 15], sha256="sha of half.jpg")
+    assert shown_by(crowded, [own]) == {2}
+    assert shown_by(crowded, [copied]) == {3}
+    assert shown_by(crowded, [own, copied, example(53), example(54, sha256="")]) == {2, 3}
+    assert shown_by(crowded, [replace(own, frame=7)]) == set()
 
 
 def test_a_kept_example_takes_lookalikes_along(crowded: Gallery) -> None:

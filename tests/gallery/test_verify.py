@@ -106,6 +106,24 @@ def test_people_twice_or_impossible_are_removed(whole: Gallery) -> None:
     assert len(found(whole.path)) == 6  # the whole picture is read again
 
 
+def test_the_number_of_somebody_removed_is_not_given_again(
+    whole: Gallery, state: Callable, seen: Callable
+) -> None:
+    table = whole._people_table
+    rows = records.pa.Table.from_batches(table.batches(table.schema.names))
+    scores = rows.column("score").to_numpy().copy()
+    scores[7] = np.nan  # the newest person, whose number nothing else shows
+    table.delete("detection", rows.column("detection").to_pylist())
+    index = rows.schema.get_field_index("score")
+    table.add(rows.set_column(index, table.schema.field("score"), records.pa.array(scores)))
+    whole.close()
+    repair(whole.path)
+    with Gallery.open(whole.path, writable=True) as again:
+        again.add_picture(state(again, "new.jpg"), seen([9, 9, 9]))
+        again.flush()
+        assert [person.detection for person in again.stored(range(20))] == [1, 2, 3, 4, 5, 6, 9]
+
+
 def test_files_twice_in_the_ledger(whole: Gallery) -> None:
     entries = list(whole.entries())
     whole._ledger_table.add(records.to_rows([replace(entries[1], recorded=1.0)]))

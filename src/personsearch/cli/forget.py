@@ -107,22 +107,21 @@ def forget(
     """
     from personsearch.baselines.open import Where
     from personsearch.gallery.gallery import Gallery
+    from personsearch.gallery.named import checked_name
 
     printer = Printer(chosen(form, as_json))
+    person = None if person is None else checked_name(person)
     _check(detection, person, query, model, min_similarity)
     with Gallery.open(gallery, writable=yes) as opened:
-        numbers = set(detection or ())
-        looks: list[Array] = []
-        if person is not None:
-            known, looks = _saved(opened, person)
-            numbers |= known
+        known, looks = (set(), []) if person is None else _saved(opened, person)
+        numbers = known | set(detection or ())
         if query is not None and model is not None:
             named = model, Where(parts=parts, device=device)
             looks.append(_look(opened, query, (box, pick, largest), named))
-        people = _known(opened, numbers, looks, min_similarity)
-        numbers = {one.detection for one in people}
+        numbers = {one.detection for one in _known(opened, numbers, looks, min_similarity)}
         saved = _Saved(gallery=opened, person=person, looks=looks, min_similarity=min_similarity)
-        besides = saved.count()
+        people, more = _planned(opened, numbers, keep_example)
+        besides = max(saved.count(), more)
         if not yes or not (numbers or besides):
             printer(preview(gallery, people, besides))
             return
@@ -146,6 +145,19 @@ def _known(
         alike = gallery.alike(look, min_similarity, fingerprint=gallery.fingerprint)
         numbers = numbers | {number for number, _ in alike}
     return gallery.stored(sorted(numbers))
+
+
+def _planned(gallery: Gallery, numbers: set[int], keep_example: float | None) -> tuple[list[Stored], int]:
+    """Everybody who goes with these people, themselves included; how many saved examples go with them."""
+    if numbers:
+        planned = gallery.forget(numbers, keep_examples=keep_example, only_count=True)
+        return gallery.stored(planned.detections), planned.deleted["saved"]
+    if keep_example is not None:
+        raise UsageError(
+            "nobody in the gallery was named, so no example can be kept",
+            hint="leave --keep-example out, or name a hit of the person: --detection NUMBER",
+        )
+    return [], 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -195,12 +207,14 @@ class _Saved:
 
 
 def _saved(gallery: Gallery, person: str) -> tuple[set[int], list[Array]]:
-    """The hits that are saved as this person and still there, and what the person looks like, if known."""
+    """The hits that show this saved person and are still there, and what the person looks like, if known."""
     from personsearch.gallery.named import NamedPeople
+    from personsearch.gallery.near import shown_by
 
     found = NamedPeople(gallery.path).load(person)
-    numbers = [e.detection for e in found.examples if e.right and e.detection is not None]
-    there = {one.detection for one in gallery.stored(numbers)}
+    right = [example for example in found.examples if example.right]
+    there = {e.detection for e in gallery.stored([e.detection for e in right if e.detection is not None])}
+    there |= shown_by(gallery, [example for example in right if example.detection is None])
     known = len(found.vectors(gallery.fingerprint)) > 0
     return there, [found.query(gallery.fingerprint, gallery.similarity)] if known else []
 
@@ -275,16 +289,13 @@ def receipt_answer(receipt: Receipt | None, people: list[Stored], gallery: Path,
             },
             after=[f"deleted  {saved} examples of saved people; nobody in the gallery was named"],
         )
-    more = receipt.deleted["people"] - len(people)
     besides = [f"besides  {saved} examples of saved people"] if saved else []
     return Answer(
         record={**receipt.to_json(), "saved_besides": saved},
         rows=[_row(person) for person in people],
         after=[
             f"receipt  {receipt.receipt}",
-            "deleted  "
-            + ", ".join(f"{number} {kind}" for kind, number in receipt.deleted.items())
-            + (f" ({more} in the same places as those listed)" if more else ""),
+            "deleted  " + ", ".join(f"{number} {kind}" for kind, number in receipt.deleted.items()),
             *besides,
             f"kept out {receipt.kept_out} boxes; {receipt.examples} examples kept",
         ],

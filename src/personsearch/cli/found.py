@@ -118,4 +118,5 @@ def hit_row(hit: Hit) -> dict[str, Any]:
         "camera": hit.camera,
         "box x,y,w,h": box_text(hit.box),
         "score": hit.score,
+        "detection": hit.detection,
     }

@@ -253,7 +253,8 @@ def migrate(
     if model is None:
         if not work.abandon(gallery):
             raise InputError(f"no migration is under way in {gallery}")
-        return
+        record = {"schema": "personsearch.gallery-migrate/1", "gallery": str(gallery), "abandoned": True}
+        return printer(Answer(record=record, after=["given up: the old model answers, as before"]))
     searcher = open_searcher(model, Where(parts=parts, device=device))
     with Stills() as load:
         report = work.migrate(
@@ -289,8 +290,12 @@ def migration_answer(report: MigrationReport) -> Answer:
         "kept": report.kept,
         "failed": len(report.failures),
     }
-    state = "the new model answers" if report.finished else "not finished: the old model answers"
-    return Answer(record=record, rows=[row], after=[state])
+    after = ["the new model answers" if report.finished else "not finished: the old model answers"]
+    if report.finished and report.kept_examples:
+        after.append(f"{report.kept_examples} examples kept of forgotten people keep nobody out any more")
+    if report.finished and report.saved_people:
+        after.append(f"{report.saved_people} saved people need examples by the new model: person add")
+    return Answer(record=record, rows=[row], after=after)
 
 
 @app.command("export")
@@ -303,17 +308,22 @@ def export(
 ) -> None:
     """Write everybody who is searched to one file, for other programs.
 
-    A backup is a copy of the gallery's folder while nobody writes to it.
+    A backup is a copy of the gallery's folder while nobody writes to it. Exports are noted in the
+    gallery's audit log.
 
     \b
     Examples:
       personsearch gallery export --gallery gallery --out people.csv
       personsearch gallery export --gallery gallery --out people.parquet --vectors
     """
+    from personsearch.cli.search import note
     from personsearch.gallery.export import export as write
 
     printer = Printer(chosen(form, as_json))
     people = write(gallery, out, vectors=vectors)
+    kind = "people and their embeddings" if vectors else "people"
+    noted = {"out": str(out.absolute()), "people": people, "vectors": vectors}
+    note(gallery, "export", {**noted, "reason": f"exported {kind} to {out}"})
     record = {
         "schema": "personsearch.gallery-export/1",
         "gallery": str(gallery),

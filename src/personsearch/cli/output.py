@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, TextIO
 
 from personsearch.errors import UsageError
+from personsearch.files import harmless
 
 
 class Format(StrEnum):
@@ -137,20 +138,6 @@ def shown(value: Any) -> str:
 def printable(text: str) -> str:
     """``text`` without control characters: a file's name must not steer the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def harmless(value: Any) -> Any:
-    """A cell of CSV that no spreadsheet takes for a formula: ``=cmd()`` is preceded by ``'``.
-
-    Line ends and the wide forms of the signs count, too: some spreadsheets trim or narrow them.
-
-    >>> harmless("=1+1"), harmless(-0.5), harmless("a.jpg"), harmless(None), harmless("\uff1d1")[0]
-    ("'=1+1", -0.5, 'a.jpg', '', "'")
-    """
-    if value is None:
-        return ""
-    acts = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-    return f"'{value}" if acts else value
 
 
 def json_line(record: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from personsearch.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from personsearch.gallery.gallery import Gallery
+    from personsearch.gallery.named import Example
     from personsearch.gallery.session import Session
 
 SessionOption = Annotated[
@@ -51,7 +52,13 @@ JudgementsOption = Annotated[
 ]
 TopOption = Annotated[
     int | None,
-    typer.Option("--top-k", "-k", min=1, help="How many hits; default: as before.", show_default=False),
+    typer.Option(
+        "--top-k",
+        "-k",
+        min=1,
+        help="How many hits; default: as before with --session, else 20.",
+        show_default=False,
+    ),
 ]
 
 
@@ -75,7 +82,8 @@ def refine(
     """Say which hits of a search are the person and which are not, and search again with that.
 
     The search is one that was written to a file (search --session), or that of a saved person.
-    Ranks are those that were shown last. Without any yes or no, a terminal is asked for each hit.
+    A session keeps the conditions of its search, a saved person does not. Ranks are those that were
+    shown last. Without any yes or no, a terminal is asked for each hit.
     What was judged stays judged: with the session, and with the saved person. Judged hits, and the
     pictures of right ones, are not shown again. No model is needed.
 
@@ -103,18 +111,17 @@ def refine(
             right, wrong = right + said[0], wrong + said[1]
         if not right and not wrong:
             right, wrong = _asked(opened, before)
-        if set(right) & set(wrong):
-            raise UsageError("a hit cannot be the person and not be the person")
-        judged = opened.examples(list(dict.fromkeys(right)))
-        judged += opened.examples(list(dict.fromkeys(wrong)), right=False)
+        judged = _examples(opened, right, wrong)
         whom = before.person.including(judged)
         asked = before.asked if top_k is None else replace(before.asked, k=top_k)
         sought = Sought(name=before.saved or whom.name, examples=whom.examples, own=before.own)
         answered, more = page.ask(opened, sought, asked, None, html)
+        _say(before, judged)
         searching.note_search(answered, asked, purpose, "refine")
-        searching.keep(opened, answered, asked, save_as or before.saved, None, session)
+        where = searching.Keeping(save_as=save_as or None, person=before.saved, judged=True, session=session)
+        searching.keep(opened, answered, asked, where)
+    printer(answer(answered, html, asked))  # first: a page that fails must not cost the hits
     searching.write_page(html, answered, None, "", more)
-    printer(answer(answered, html, asked))
 
 
 def _session(gallery: Gallery, session: Path | None, person: str | None) -> Session:
@@ -125,7 +132,10 @@ def _session(gallery: Gallery, session: Path | None, person: str | None) -> Sess
     if session is not None:
         found, gone = read_session(session, gallery)
         if gone:
-            print(f"{gone} examples are of people who were forgotten, and left out", file=sys.stderr)
+            print(
+                f"{gone} examples are of people who are not in the gallery any more, and left out",
+                file=sys.stderr,
+            )
         return found
     whom = NamedPeople(gallery.path).load(person or "")
     return Session(person=whom, model=gallery.fingerprint, saved=whom.name)
@@ -140,8 +150,31 @@ def _numbers(session: Session, ranks: list[str] | None, option: str) -> list[int
                 f"{option} {rank}: {len(session.person.shown)} hits were shown last",
                 hint="ranks count from 1; search again, or name hits by --yes-detection and --no-detection",
             )
-        found.append(session.person.shown[rank - 1])
+        number = session.person.shown[rank - 1]
+        if not number:
+            raise InputError(
+                f"{option} {rank}: hit {rank} is not in the gallery any more",
+                hint="judge the others; all that were shown keep their ranks",
+            )
+        found.append(number)
     return found
+
+
+def _examples(gallery: Gallery, right: list[int], wrong: list[int]) -> list[Example]:
+    """The hits that were judged, as examples."""
+    if set(right) & set(wrong):
+        raise UsageError("a hit cannot be the person and not be the person")
+    judged = gallery.examples(list(dict.fromkeys(right)))
+    return judged + gallery.examples(list(dict.fromkeys(wrong)), right=False)
+
+
+def _say(session: Session, judged: list[Example]) -> None:
+    """Which hits were judged: somebody else may have searched for the person meanwhile."""
+    shown = session.person.shown
+    for one in judged:
+        rank = f"rank {shown.index(one.detection) + 1}" if one.detection in shown else "a hit"
+        where = f"{printable(one.picture)}  box {box_text(one.box)}  detection {one.detection}"
+        print(f"{'yes' if one.right else 'no'}  {rank} = {where}", file=sys.stderr)
 
 
 def parse_ranks(text: str, option: str) -> list[int]:

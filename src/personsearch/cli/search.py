@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -148,10 +148,10 @@ def search(
         whom, model_name = words.described(named, shown, opened, lambda: opened_model(model, parts, device))
         answered, more = page.ask(opened, whom, asked, order, html)
         note_search(answered, asked, purpose)
-        keep(opened, answered, asked, save_as or None, named.person, session)
+        keep(opened, answered, asked, Keeping(save_as=save_as or None, person=named.person, session=session))
     picture = shown[0].picture if shown and shown[0].right else None
+    printer(answer(answered, html, asked))  # first: a page that fails must not cost the hits
     write_page(html, answered, picture, model_name, more)
-    printer(answer(answered, html, asked))
     raise typer.Exit(int(exit_code and not answered.result.hits))
 
 
@@ -164,34 +164,52 @@ def opened_model(model: str | None, parts: Path, device: str) -> NamedSearcher:
     return open_searcher(model, Where(parts=parts, device=device))
 
 
-def keep(
-    gallery: Gallery,
-    answered: Answered,
-    asked: Asked,
-    save_as: str | None,
-    person: str | None,
-    session: Path | None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """Where a search is kept.
+
+    Attributes:
+        save_as: name under which the person is saved with the gallery.
+        person: saved name that the search is of.
+        judged: whether that one gets the examples of the search, too, as long as somebody has the name.
+        session: file that the search is written to.
+    """
+
+    save_as: str | None
+    person: str | None
+    judged: bool = False
+    session: Path | None
+
+
+def keep(gallery: Gallery, answered: Answered, asked: Asked, where: Keeping) -> None:
     """Save whom a search was for under a name, and the search in a file, where that is wanted."""
-    from personsearch.gallery.session import Session
+    from personsearch.gallery.session import Session, add_to_saved
     from personsearch.gallery.session import save_as as save
 
     shown = tuple(hit.detection for hit in answered.result.hits)
     examples = tuple(placed(example) for example in answered.sought.examples)
     whom = replace(answered.sought.person, examples=examples, shown=shown)
-    if save_as is not None:
-        whom = save(gallery, save_as, whom)
-    elif person is not None:
-        _remember(gallery, person, shown)
-    if session is not None:
+    saved = where.save_as or where.person
+    if where.save_as is not None:
+        whom = save(gallery, where.save_as, whom)
+    elif where.person is not None and where.judged:
+        known = add_to_saved(gallery, where.person, whom)
+        if known is None:
+            print(f"nobody is called {where.person} any more: nothing was saved there", file=sys.stderr)
+            saved = None
+        else:
+            whom = known
+    elif where.person is not None:
+        _remember(gallery, where.person, shown)
+    if where.session is not None:
         kept = Session(
             person=whom,
             model=gallery.fingerprint,
             asked=asked,
             own=answered.sought.own,
-            saved=save_as or person,
+            saved=saved,
         )
-        kept.write(session)
+        kept.write(where.session)
 
 
 def _remember(gallery: Gallery, name: str, shown: tuple[int, ...]) -> None:

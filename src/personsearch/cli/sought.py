@@ -250,6 +250,7 @@ def described(
     Raises:
         ModelMismatch: the model is not the gallery's.
         InputError: a hit or a name is not there, or nobody (or not one alone) is found in a picture.
+        UsageError: somebody is named as the person and as somebody else.
     """
     from personsearch.gallery.asking import Sought
     from personsearch.gallery.named import NamedPeople
@@ -265,11 +266,28 @@ def described(
             context = _around(shown[0].picture, examples[0].box, named.conf, searcher)
     examples += gallery.examples(named.detections)
     examples += gallery.examples(named.wrong_detections, right=False)
-    if named.person is not None:
-        examples += NamedPeople(gallery.path).load(named.person).examples
+    _check_opposites(examples)
+    if named.person is not None:  # what is said now counts, whatever was saved before
+        said = {example.key for example in examples}
+        saved = NamedPeople(gallery.path).load(named.person).examples
+        examples += [example for example in saved if example.key not in said]
+        if not any(example.right for example in examples):
+            raise UsageError(
+                f"no example of {named.person} would be left", hint="give one of the person, too"
+            )
     first = next((example.picture for example in examples if example.right), "")
     name = named.person if named.person is not None else first
     return Sought(name=name, examples=tuple(examples), context=context, own=named.own), model
+
+
+def _check_opposites(examples: Sequence[Example]) -> None:
+    """Raise UsageError where somebody is named as the person and as somebody else."""
+    right = {example.key for example in examples if example.right}
+    both = next((example for example in examples if not example.right and example.key in right), None)
+    if both is not None:
+        number = both.detection
+        who = f"somebody in {both.picture}" if number is None else f"the hit with the number {number}"
+        raise UsageError(f"{who} is named as the person and as somebody else", hint="give one of the two")
 
 
 def _around(picture: Picture, box: Array, conf: float, searcher: NamedSearcher) -> Array:

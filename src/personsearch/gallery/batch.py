@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pyarrow as pa
 
@@ -20,9 +21,15 @@ TIDY_EVERY = 100
 
 
 class Batch:
-    """Entries and people on their way into the two tables of a gallery."""
+    """Entries and people on their way into the two tables of a gallery.
 
-    def __init__(self, people: Table, ledger: Table) -> None:
+    Args:
+        people, ledger: the tables.
+        losing: called before people are deleted; their numbers are nowhere else.
+    """
+
+    def __init__(self, people: Table, ledger: Table, losing: Callable[[], None] | None = None) -> None:
+        self._losing = losing
         self._people_table, self._ledger_table = people, ledger
         self._entries: dict[Place, Entry] = {}
         self._people: list[pa.Table] = []
@@ -87,6 +94,8 @@ class Batch:
             else:
                 self._ledger_table.add(entries)
             if self._orphans:
+                if self._losing is not None:
+                    self._losing()
                 self._people_table.delete("picture", sorted(self._orphans))
             self._entries, self._people, self._orphans, self._replaces = {}, [], set(), False
             self._commits += 1

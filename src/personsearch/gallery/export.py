@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from personsearch.errors import UsageError
-from personsearch.files import write_atomically
+from personsearch.files import harmless, write_atomically
 from personsearch.gallery.description import read_description
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.ledger import Entry
@@ -147,7 +147,7 @@ def _csv(file: BinaryIO, batches: Iterator[pa.RecordBatch]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for record in _records(batches):
-        writer.writerow([_harmless(record[name]) for name in COLUMNS])
+        writer.writerow([harmless(record[name]) for name in COLUMNS])
     text.detach()  # flushes, and leaves the file open
 
 
@@ -157,10 +157,3 @@ def _jsonl(file: BinaryIO, batches: Iterator[pa.RecordBatch]) -> None:
         rest = {name: record[name] for name in COLUMNS if name not in ("x1", "y1", "x2", "y2")}
         line = {"schema": "personsearch.person/1", **rest, "box_xyxy": box}
         file.write((json.dumps(line, allow_nan=False) + "\n").encode())
-
-
-def _harmless(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from personsearch.errors import InputError
+from personsearch.gallery import named
 from personsearch.gallery.ledger import Entry
 from personsearch.gallery.people import unfixed
 from personsearch.gallery.removal import Store
@@ -152,6 +153,29 @@ def _same(store: Store, shots: dict[tuple[int, int | None], list[list[float]]]) 
             same = overlapping(boxes[rows], np.array(shots[place], np.float32))
             found.update(numbers[rows[same]].tolist())
     return found
+
+
+def shown_by(store: Store, examples: Iterable[named.Example]) -> set[int]:
+    """Numbers of the people in the places that these examples show, in pictures whose people are stored.
+
+    A picture is known by its content, and by that of a copy saved anew, perhaps in another size.
+    """
+    places: dict[str, list[named.Example]] = {}
+    for example in examples:
+        if example.sha256:
+            places.setdefault(example.sha256, []).append(example)
+    known = set(store.ledger.known().tolist())
+    shots: dict[tuple[int, int | None], list[list[float]]] = {}
+    for entry in store.ledger:
+        picture = entry.like if entry.picture is None else entry.picture
+        if entry.sha256 not in places or picture is None or picture not in known:
+            continue
+        copied = entry.picture is None
+        x, y = _scale(store, store.ledger.entry_of(picture), entry) if copied else (1.0, 1.0)
+        for example in places[entry.sha256]:
+            x1, y1, x2, y2 = example.box.tolist()
+            shots.setdefault((picture, example.frame), []).append([x1 / x, y1 / y, x2 / x, y2 / y])
+    return _same(store, shots)
 
 
 def who_is_older(store: Store, before: float, cameras: Sequence[str] = ()) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,7 +50,7 @@ class Gallery(ReadableGallery):
         """Not for callers: see :meth:`create` and :meth:`open`."""
         super().__init__(path)
         self._lock = lock
-        self._batch = Batch(self._people_table, self._ledger_table)
+        self._batch = Batch(self._people_table, self._ledger_table, self._note_numbers)
         self._kept_out = read_suppression(path)
         self._next_detection = 1
         if lock is not None:
@@ -57,10 +58,10 @@ class Gallery(ReadableGallery):
             self._people_table.upgrade()
             self._ledger_table.upgrade()
             remove_leftovers(path, self._about)
-            most = self._sweep()  # before the same numbers of pictures are given again
+            self._sweep()  # before the same numbers of pictures are given again
             removal.finish(self._store())  # that another process died in
             self._about, self._kept_out = read_description(path), read_suppression(path)
-            self._next_detection = max(most, self._about.numbered) + 1
+            self._next_detection = max(self._next_detection, self._about.numbered + 1)
 
     @classmethod
     def create(
@@ -260,7 +261,12 @@ class Gallery(ReadableGallery):
         self._batch.commit()
 
     def forget(
-        self, detections: Collection[int], *, reason: str = "", keep_examples: float | None = None
+        self,
+        detections: Collection[int],
+        *,
+        reason: str = "",
+        keep_examples: float | None = None,
+        only_count: bool = False,
     ) -> Receipt:
         """Delete people for good, and keep them out when the same pictures are indexed again.
 
@@ -276,6 +282,7 @@ class Gallery(ReadableGallery):
             keep_examples: also keep their descriptions, and leave whoever is at least so similar
                 out of every picture added from now on. This is the one way in which something of
                 the person stays.
+            only_count: as for :meth:`prune`; the receipt names everybody who would go.
 
         Returns:
             What was deleted; it is also in the audit log.
@@ -283,12 +290,10 @@ class Gallery(ReadableGallery):
         Raises:
             InputError: one of the numbers is nobody's; nothing was deleted.
         """
-        self._check_writing()
-        self._batch.commit()
-        store = self._store()
+        store = self._store_to_remove_from(only_count)
         plan = whom_to_forget(store, detections, keep_examples, self.similarity)
         receipt = removal.new_receipt(store, "forget", plan.detections, plan.pictures, reason, plan.out)
-        return self._remove(store, receipt, plan.out)
+        return receipt if only_count else self._remove(store, receipt, plan.out)
 
     def prune(
         self, before: float, *, cameras: Sequence[str] = (), reason: str = "", only_count: bool = False
@@ -305,11 +310,7 @@ class Gallery(ReadableGallery):
             only_count: delete nobody, and give the receipt that it would have been; a gallery that
                 is open for reading can do that, too.
         """
-        if not only_count:
-            self._check_writing()
-        if self._lock is not None:
-            self._batch.commit()
-        store = self._store()
+        store = self._store_to_remove_from(only_count)
         plan = who_is_older(store, before, cameras)
         receipt = removal.new_receipt(store, "prune", plan.detections, plan.pictures, reason, plan.out)
         return receipt if only_count or not plan.detections else self._remove(store, receipt, plan.out)
@@ -346,6 +347,13 @@ class Gallery(ReadableGallery):
         made.write(self.path)
         return made
 
+    def _store_to_remove_from(self, only_count: bool) -> Store:
+        if not only_count:
+            self._check_writing()
+        if self._lock is not None:
+            self._batch.commit()
+        return self._store()
+
     def _store(self) -> Store:
         return Store(
             path=self.path,
@@ -372,11 +380,20 @@ class Gallery(ReadableGallery):
         if self._lock is None:
             raise ValueError("this gallery is not open for writing: use Gallery.open(path, writable=True)")
 
-    def _sweep(self) -> int:
-        """Delete people without an entry, left by a writer that died; the largest number given so far."""
+    def _note_numbers(self) -> None:
+        """Note the numbers given so far, before people who have some of them are deleted."""
+        given = self._next_detection - 1
+        if given > self._about.numbered:
+            self._about = replace(self._about, numbered=given)
+            self._about.write(self.path)
+
+    def _sweep(self) -> None:
+        """Delete people without an entry, left by a writer that died; from which number on all are free."""
         batches = list(self._people_table.batches(["detection", "picture"]))
         pictures = {number for batch in batches for number in np.unique(batch.column("picture")).tolist()}
         orphans = sorted(pictures - set(self._ledger.known().tolist()))
+        most = max((int(np.max(batch.column("detection"))) for batch in batches if len(batch)), default=0)
+        self._next_detection = max(most, self._about.numbered) + 1
         if orphans:
+            self._note_numbers()
             self._people_table.delete("picture", orphans)
-        return max((int(np.max(batch.column("detection"))) for batch in batches if len(batch)), default=0)

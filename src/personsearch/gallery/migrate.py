@@ -22,8 +22,10 @@ from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.ledger import Entry, Ledger
 from personsearch.gallery.lock import WriterLock
+from personsearch.gallery.named import NamedPeople
 from personsearch.gallery.side import FILE, Side, read_side, remove_leftovers, remove_tables
 from personsearch.gallery.snapshot import read_ledger
+from personsearch.gallery.suppression import read_suppression
 from personsearch.gallery.tables import Table
 from personsearch.progress import Progress, silent
 from personsearch.ranking.calibration import Calibration
@@ -50,6 +52,9 @@ class MigrationReport:
         kept: pictures that an earlier, interrupted run had finished.
         failures: pictures that could not be read or described.
         finished: whether the new model has taken over; if not, the old one still answers.
+        kept_examples: descriptions kept of forgotten people that are another model's, and keep nobody out
+            under the new one.
+        saved_people: named people without an example of theirs by the new model.
         seconds: of this run.
     """
 
@@ -61,6 +66,8 @@ class MigrationReport:
     kept: int
     failures: tuple[Failure, ...]
     finished: bool
+    kept_examples: int
+    saved_people: int
     seconds: float
 
 
@@ -109,6 +116,8 @@ def migrate(
         finished = leave_out_failed or not run.failures
         if finished:
             run.take_over(calibration)
+    kept = read_suppression(gallery.path).examples
+    people = NamedPeople(gallery.path)
     return MigrationReport(
         gallery=str(path),
         before=about.fingerprint,
@@ -118,6 +127,8 @@ def migrate(
         kept=run.kept,
         failures=tuple(run.failures),
         finished=finished,
+        kept_examples=sum(example.fingerprint != embedder.fingerprint for example in kept),
+        saved_people=sum(not len(people.load(n).vectors(embedder.fingerprint)) for n in people.names()),
         seconds=time.monotonic() - started,
     )
 
@@ -324,6 +335,7 @@ class _Run:
                 dim=side.dim,
                 similarity=side.similarity,
                 generation=side.generation,
+                numbered=self.gallery._next_detection - 1,  # whoever is left out had a number, too
             )
             now.write(path)  # with it, and not before, the new model answers
             remove_leftovers(path, now)

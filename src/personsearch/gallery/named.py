@@ -79,9 +79,12 @@ class Example:
 
     @property
     def key(self) -> object:
-        """What makes two examples one: the hit, or the place in the file; and the model."""
-        place = self.detection if self.detection is not None else (self.sha256, self.picture, self.frame)
-        return self.model, place, None if self.detection is not None else tuple(self.box.tolist())
+        """What makes two examples one: the hit, the place in the file, or else the pixels; and the model."""
+        if self.detection is not None:
+            return self.model, self.detection, None
+        from_file = self.sha256 or self.picture
+        place = (self.sha256, self.picture, self.frame) if from_file else self.vector.tobytes()
+        return self.model, place, tuple(self.box.tolist())
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,7 +95,8 @@ class NamedPerson:
         name: what the person is called.
         examples: in the order in which they were added.
         created: ISO 8601, UTC.
-        shown: numbers of the hits that were shown last, best first, so that they can be judged by rank.
+        shown: numbers of the hits that were shown last, best first, so that they can be judged by rank;
+            0 in the place of one that is not in the gallery any more.
     """
 
     name: str
@@ -135,9 +139,9 @@ class NamedPerson:
         return replace(self, examples=tuple(known.values()))
 
     def without(self, gone: Callable[[Example], bool], numbers: Collection[int] = ()) -> NamedPerson:
-        """Without the examples that ``gone`` says, and without these numbers among the hits shown."""
+        """Without the examples that ``gone`` says, and with 0 for these numbers among the hits shown."""
         kept = tuple(example for example in self.examples if not gone(example))
-        return replace(self, examples=kept, shown=tuple(n for n in self.shown if n not in numbers))
+        return replace(self, examples=kept, shown=tuple(0 if n in numbers else n for n in self.shown))
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object with its ``schema``; vectors as base64 of float32, little-endian."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from personsearch.gallery import forgetting
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.ledger import Entry, FileState
+from personsearch.gallery.named import Example
 
 
 def add_near(gallery: Gallery, file: FileState, like: int, scale: tuple[float, float] = (1.0, 1.0)) -> Entry:
@@ -24,6 +28,12 @@ def add_near(gallery: Gallery, file: FileState, like: int, scale: tuple[float, f
         kept_out.write(gallery.path)
         gallery._kept_out = kept_out
     return gallery._record(file, state="near", like=like)
+
+
+def shown_by(gallery: Gallery, examples: Iterable[Example]) -> set[int]:
+    """Numbers of the people in the places that examples show, in pictures in here or copies of them."""
+    gallery._newest()
+    return forgetting.shown_by(gallery._store(), examples)
 
 
 def entry_of(gallery: Gallery, picture: int) -> Entry:

@@ -123,6 +123,11 @@ def _possible_people(people: Table, ledger: Ledger, path: Path) -> list[str]:
     if not rules & {"impossible", "doubled people"}:
         return []
     about, known = read_description(path), ledger.known()
+    numbers = [
+        int(np.max(batch.column("detection"))) for batch in people.batches(["detection"]) if len(batch)
+    ]
+    if max(numbers, default=0) > about.numbered:
+        replace(about, numbered=max(numbers)).write(path)  # a number is never given to somebody else
     seen: set[int] = set()
     before = len(people)
 

@@ -92,12 +92,15 @@ def read_session(path: Path, gallery: ReadableGallery) -> tuple[Session, int]:
             hint="search anew, with the gallery's model",
         )
     numbers = {e.detection for e in session.person.examples if e.detection is not None}
-    numbers |= set(session.person.shown)
+    numbers |= set(session.person.shown) - {0}
     there = {person.detection for person in gallery.stored(sorted(numbers))}
     out = kept_out(gallery.path, gallery.similarity, frozenset(numbers - there))
     person = session.person.without(out, numbers - there)
     if not any(example.right for example in person.examples):
-        raise InputError(f"nobody is left to look for in {path}", hint="they were forgotten; search anew")
+        raise InputError(
+            f"nobody is left to look for in {path}",
+            hint="they are not in the gallery any more; search anew",
+        )
     return replace(session, person=person), len(session.person.examples) - len(person.examples)
 
 
@@ -111,18 +114,29 @@ def save_as(gallery: ReadableGallery, name: str, person: NamedPerson) -> NamedPe
         UsageError: that cannot be a name.
         InputError: nobody is left to be saved.
     """
-
-    def act(old: NamedPerson | None) -> NamedPerson:
-        numbers = {e.detection for e in person.examples if e.detection is not None} | set(person.shown)
-        gone = frozenset(numbers - {one.detection for one in gallery.stored(sorted(numbers))})
-        left = person.without(kept_out(gallery.path, gallery.similarity, gone), gone)
-        if not any(example.right for example in left.examples):
-            raise InputError(f"nobody is left to be saved as {name}", hint="they were forgotten")
-        base = old or NamedPerson(name=name)
-        return replace(base.including(left.examples), shown=left.shown)
-
-    saved = NamedPeople(gallery.path).change(name, act)
+    saved = NamedPeople(gallery.path).change(name, lambda old: _with(gallery, name, old, person))
     return person if saved is None else saved
+
+
+def add_to_saved(gallery: ReadableGallery, name: str, person: NamedPerson) -> NamedPerson | None:
+    """As :func:`save_as`, for somebody who is there; None, and nothing is saved, once nobody has the name.
+
+    Whoever was removed or forgotten does not come back with a search that goes on.
+    """
+    return NamedPeople(gallery.path).change(
+        name, lambda old: None if old is None else _with(gallery, name, old, person)
+    )
+
+
+def _with(gallery: ReadableGallery, name: str, old: NamedPerson | None, person: NamedPerson) -> NamedPerson:
+    """``old`` with the examples of ``person`` who may still be looked for."""
+    numbers = {e.detection for e in person.examples if e.detection is not None} | set(person.shown) - {0}
+    gone = frozenset(numbers - {one.detection for one in gallery.stored(sorted(numbers))})
+    left = person.without(kept_out(gallery.path, gallery.similarity, gone), gone)
+    if not any(example.right for example in left.examples):
+        raise InputError(f"nobody is left to be saved as {name}", hint="they are not in the gallery any more")
+    base = old or NamedPerson(name=name)
+    return replace(base.including(left.examples), shown=left.shown)
 
 
 def _asked(value: dict[str, Any]) -> Asked:

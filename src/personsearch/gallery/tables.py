@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from personsearch.errors import PersonSearchError
@@ -104,9 +105,16 @@ class Table:
     def rows_of(
         self, column: str, numbers: Sequence[int], columns: Sequence[str]
     ) -> Iterator[pa.RecordBatch]:
-        """The rows whose ``column`` is one of ``numbers``."""
-        for condition in _conditions(column, numbers):
-            yield from self.batches(columns, condition)
+        """The rows whose ``column`` is one of ``numbers``; for many numbers, all rows are read once."""
+        if len(numbers) <= _AT_A_TIME:
+            for condition in _conditions(column, numbers):
+                yield from self.batches(columns, condition)
+            return
+        wanted = np.array(sorted(numbers), np.int64)
+        for batch in self.batches(list(dict.fromkeys([*columns, column]))):
+            found = np.isin(batch.column(column).to_numpy(), wanted)
+            if found.any():
+                yield batch.filter(pa.array(found)).select(list(columns))
 
     def _completed(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         """``batch`` with nulls for the columns that it lacks."""

@@ -85,6 +85,7 @@ class VideoRows:
             beyond += batch.column("detection").to_numpy()[late].tolist()
             kept += int((~late).sum())
         if beyond:
+            self._gallery._note_numbers()
             table.delete("detection", beyond)
         return kept == people
 
