@@ -7,10 +7,8 @@ import pytest
 from personsearch.report import plots
 from personsearch.report.plots import (
     Curve,
-    Mark,
     Panel,
     plot,
-    precision_recall,
     training_curves,
 )
 
@@ -39,25 +37,6 @@ def test_the_ready_made_plots_take_what_trainings_give():
         training_curves([gaps], [Curve(name="mAP", x=np.arange(2), y=np.array([0.1, 0.2]))]).shape[1] == 1920
     )
     assert training_curves([Curve(name="nothing yet", x=np.zeros(0), y=np.zeros(0))]).ndim == 3
-    assert precision_recall([Curve(name="a", x=np.array([0, 1]), y=np.array([1, 0.5]))]).ndim == 3
-
-
-def test_points_are_pointed_out_in_their_curves_colour():
-    lines = [
-        Curve(name=name, x=np.linspace(0, 1, 50), y=np.full(50, y)) for name, y in (("a", 0.9), ("b", 0.4))
-    ]
-    plain = precision_recall(lines)
-    marks = [Mark(curve=1, x=0.5, y=0.4, text="(0.50, 0.40)")]
-    with_marks, elsewhere = (
-        precision_recall(lines, marks=found)
-        for found in (marks, [Mark(curve=1, x=0.8, y=0.4, text="(0.80, 0.40)")])
-    )
-    assert with_marks.shape != plain.shape  # room for the words
-    rgb = [int(plots.COLOURS[1][i : i + 2], 16) for i in (1, 3, 5)]
-    changed = np.argwhere((with_marks != elsewhere).any(axis=2))
-    near = (np.abs(with_marks.astype(int) - rgb).sum(axis=2) < 12)[tuple(changed.T)]
-    assert near.sum() > 20
-    assert np.ptp(changed[:, 1]) > 0.2 * with_marks.shape[1]  # here and there, and nothing else
 
 
 def test_curves_differ_by_more_than_colour():

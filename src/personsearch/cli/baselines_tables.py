@@ -9,7 +9,8 @@ from personsearch.cli.evaluate_tables import table as lines_of
 from personsearch.cli.output import Answer
 from personsearch.experiments.baseline_table import BaselineTable, Cell
 from personsearch.experiments.baseline_training import TrainedParts
-from personsearch.report.plots import Curve, Mark, precision_recall
+from personsearch.report.paper_figures import Mark, detector_curves
+from personsearch.report.plots import Curve
 from personsearch.types import Array
 
 TABLE, CURVES = "table.json", "precision-recall.png"
@@ -171,4 +172,4 @@ def curves(table: BaselineTable) -> Array:
         for recall, precision, _ in one.marks
     ]
     title = f"Detection, people of {table.settings.min_height:g} px and more"
-    return precision_recall(lines, title=title, marks=marks)
+    return detector_curves(lines, marks, title=title)

@@ -11,8 +11,24 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from personsearch.report.figure_style import HEIGHT, SMALL, TEXT, dress, line_of, pixels, sheet
-from personsearch.report.plots import COLOURS, GRID, INK, MARKERS, SOFT, Curve, Mark
+from personsearch.report.plots import COLOURS, GRID, INK, MARKERS, SOFT, Curve
 from personsearch.types import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """One point of a curve that is pointed out.
+
+    Attributes:
+        curve: which one, by its number in the panel.
+        x, y: where.
+        text: beside it.
+    """
+
+    curve: int
+    x: float
+    y: float
+    text: str
 
 
 def _legend_below(drawing: Drawing, columns: int = 2) -> None:
@@ -39,7 +55,9 @@ def detector_curves(curves: Sequence[Curve], marks: Sequence[Mark], *, title: st
         colour = COLOURS[mark.curve % len(COLOURS)]
         marker = MARKERS[mark.curve % len(MARKERS)]
         axes.plot([mark.x], [mark.y], color=colour, marker=marker, markersize=6, clip_on=False)
-        above = mark.curve % 2 == 1
+        above = _side(mark, marks)
+        if above is None:
+            continue
         axes.annotate(
             mark.text,
             (mark.x, mark.y),
@@ -58,6 +76,22 @@ def detector_curves(curves: Sequence[Curve], marks: Sequence[Mark], *, title: st
     _per_cent(axes, "x", "y")
     dress(axes, title, "recall, %", "precision, %")
     return pixels(drawing)
+
+
+def _side(mark: Mark, marks: Sequence[Mark]) -> bool | None:
+    """Whether a mark's text stands above it or below; None: nowhere.
+
+    The uppermost of the marks at one x has its text above, the lowest below, so that no text lies on
+    another curve; those between have none.
+
+    >>> at = [Mark(curve=i, x=0.5, y=y, text="") for i, y in enumerate((0.9, 0.4, 0.7))]
+    >>> [_side(mark, at) for mark in at]
+    [True, False, None]
+    """
+    others = [one.y for one in marks if one.curve != mark.curve and abs(one.x - mark.x) < 0.03]
+    if all(mark.y >= y for y in others):
+        return True
+    return False if all(mark.y <= y for y in others) else None
 
 
 def _errors(axes: Axes, curve: Curve, number: int, x: Array) -> None:
@@ -218,7 +252,8 @@ def _apart(axes: Axes, methods: Sequence[Priced]) -> list[tuple[float, float]]:
     low, high = np.log(axes.get_xlim())
     top = axes.get_ylim()[1]
     places = [((np.log(one.ms) - low) / (high - low) + 0.025, one.value / top) for one in methods]
-    taken: list[tuple[float, float, float]] = []
+    # Names keep off points, too: off their own where the panel's edge moved them to the left.
+    taken = [(x - 0.045, x - 0.005, y) for x, y in places]
     found = list(places)
     for i in sorted(range(len(methods)), key=lambda i: places[i][1]):
         width = 0.027 * len(methods[i].name)

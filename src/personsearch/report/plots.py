@@ -43,22 +43,6 @@ class Curve:
             raise ValueError(f"curve {self.name!r}: a band needs both of its ends")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """One point of a curve that is pointed out.
-
-    Attributes:
-        curve: which one, by its number in the panel.
-        x, y: where.
-        text: beside it.
-    """
-
-    curve: int
-    x: float
-    y: float
-    text: str
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Panel:
     """One set of axes.
@@ -69,7 +53,6 @@ class Panel:
         x, y: names of the axes, with units.
         x_range, y_range: ends of the axes; None takes what the curves need.
         logarithmic: a logarithmic x axis.
-        marks: points that are pointed out.
     """
 
     title: str
@@ -79,7 +62,6 @@ class Panel:
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
     logarithmic: bool = False
-    marks: Sequence[Mark] = ()
 
 
 def plot(panels: Sequence[Panel], *, width: float = 6.4, height: float = 3.6, dpi: int = 150) -> Array:
@@ -108,28 +90,10 @@ def training_curves(losses: Sequence[Curve], scores: Sequence[Curve] = ()) -> Ar
     return plot(panels)
 
 
-def precision_recall(
-    curves: Sequence[Curve], *, title: str = "Precision and recall", marks: Sequence[Mark] = ()
-) -> Array:
-    """Precision (y) against recall (x), both in [0, 1], and points pointed out (as in the paper's Fig. 5)."""
-    panel = Panel(
-        title=title,
-        curves=curves,
-        x="recall",
-        y="precision",
-        x_range=(0, 1),
-        y_range=(0, 1.02 if marks else 1),
-        marks=marks,
-    )
-    return plot([panel], width=5.6 if marks else 5.0, height=4.8 if marks else 4.4)
-
-
 def _panel(axes: Axes, panel: Panel) -> None:
     """Draw one set of axes in the house's style."""
     for i, curve in enumerate(panel.curves):
         _curve(axes, curve, i)
-    for mark in panel.marks:
-        _mark(axes, mark)
     axes.set_title(panel.title, loc="left", fontsize=11, fontweight="bold", color=INK)
     axes.set_xlabel(panel.x, fontsize=9, color=SOFT)
     axes.set_ylabel(panel.y, fontsize=9, color=SOFT)
@@ -166,30 +130,6 @@ def _curve(axes: Axes, curve: Curve, number: int) -> None:
     )
     if curve.low is not None and curve.high is not None:
         axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
-
-
-def _mark(axes: Axes, mark: Mark) -> None:
-    """A point and its text, in the curve's colour and marker; texts of two curves lie on either side."""
-    colour = COLOURS[mark.curve % len(COLOURS)]
-    axes.plot(
-        [mark.x],
-        [mark.y],
-        color=colour,
-        marker=MARKERS[mark.curve % len(MARKERS)],
-        markersize=5,
-        clip_on=False,
-    )
-    above = mark.curve % 2 == 0
-    axes.annotate(
-        mark.text,
-        (mark.x, mark.y),
-        xytext=(4, 3) if above else (-4, -3),
-        textcoords="offset points",
-        ha="left" if above else "right",
-        va="bottom" if above else "top",
-        fontsize=7,
-        color=colour,
-    )
 
 
 def _from_zero(curves: Sequence[Curve]) -> tuple[float, float] | None:

@@ -15,6 +15,7 @@ from personsearch.report.document import Image
 from personsearch.report.figure_style import small_png
 from personsearch.report.network_figure import NetworkBox, network_figure
 from personsearch.report.paper_figures import (
+    Mark,
     Priced,
     cost_plot,
     detector_curves,
@@ -26,7 +27,7 @@ from personsearch.report.paper_figures import (
     training_and_search,
 )
 from personsearch.report.photo_figures import PeopleRow, SearchRow, people_sheet, search_sheet
-from personsearch.report.plots import Curve, Mark
+from personsearch.report.plots import Curve
 from personsearch.types import Array
 
 Record = Mapping[str, Any]
