@@ -24,7 +24,8 @@ def test_points_are_pointed_out_in_their_curves_colour():
 
 def test_a_text_between_two_others_is_left_away():
     lines = [
-        Curve(name=name, x=np.array([0.0, 1.0]), y=np.full(2, y)) for name, y in zip("abc", (0.9, 0.4, 0.7))
+        Curve(name=name, x=np.array([0.0, 1.0]), y=np.full(2, y))
+        for name, y in zip("abc", (0.9, 0.4, 0.7), strict=True)
     ]
     ends = [Mark(curve=i, x=0.5, y=y, text="(0.5)") for i, y in ((0, 0.9), (1, 0.4))]
     between, silent = (Mark(curve=2, x=0.5, y=0.7, text=text) for text in ("(0.5)", ""))
