@@ -82,6 +82,15 @@ def test_a_result_whose_model_is_gone_is_made_again(tmp_path: Path) -> None:
     assert done == ["a", "b", "c", "a"]  # it came out the same, so the others stay
 
 
+def test_seconds_of_what_is_done_again_add_up(tmp_path: Path) -> None:
+    run(tmp_path, chain([]))
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"seconds": 60.0}))
+    run(tmp_path, chain([], value=2))
+    assert json.loads(file.read_text())["result"] == {"n": 3}
+    assert 60.0 <= json.loads(file.read_text())["seconds"] < 70.0
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": "other", "result": {}}'])
 def test_a_damaged_file_is_made_again(tmp_path: Path, damage: str) -> None:
     done: list[str] = []

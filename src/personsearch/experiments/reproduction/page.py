@@ -183,7 +183,7 @@ def _of_item(item: str, made: Reproduction, load: Callable[[str], Array]) -> lis
             tables.cost(results["cost"], results["table2"]),
         ],
         "sweep": lambda: [figures.fig_sweep(results["sweep"]), tables.sweep(results["sweep"])],
-        "best": lambda: [tables.best(results["best"], results["table2"][OURS])],
+        "best": lambda: [tables.best(results["best"], results["table2"][OURS], results["gallery"])],
     }
     return light[item]()
 
@@ -208,7 +208,8 @@ def _closing(made: Reproduction) -> list[Block]:
         Text(
             text=f"{command_of(made.asked, made.items)}. Stages by {done or 'this version'}; Python "
             f"{platform.python_version()}. All stages: {total}; a stage that was interrupted shows its last "
-            "run only. A digest names a result: two runs that agree have the same."
+            "run only, one that was done again all its runs. A digest names a result: two runs that agree "
+            "have the same."
         ),
         Table(columns=("stage", "time", "digest"), rows=tuple(rows)),
     ]

@@ -156,7 +156,7 @@ ITEMS: Mapping[str, tuple[str, ...]] = {
     "failures": ("failures",),
     "cost": ("cost", "table2"),
     "sweep": ("sweep", "ablation"),
-    "best": ("best", "table2"),
+    "best": ("best", "table2", "gallery"),
 }
 """What can be asked for, in the order of the report, with the stages it is made of."""
 BEYOND = ("failures", "cost", "sweep", "best")

@@ -123,12 +123,13 @@ class Ledger:
         return result if stage.intact(shop, result) else None
 
     def save(self, stage: Stage, shop: Workshop, result: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Keep a result; it is returned as a later call would read it."""
+        """Keep a result; it is returned as a later call would read it. Seconds add up over its runs."""
+        before = self.entry(stage.name)
         value = {
             "schema": SCHEMA,
             "stage": stage.name,
             "made_from": self.made_from(stage, shop),
-            "seconds": round(seconds, 2),
+            "seconds": round(seconds + (float(before["seconds"]) if before else 0.0), 2),
             "by": f"personsearch {__version__}, torch {torch.__version__}",
             "result": result,
         }

@@ -181,8 +181,8 @@ def sweep(shop: Workshop) -> dict[str, Any]:
     softmax = f"softmax-{shop.seed}"
     if shop.foreign_ablation is not None:
         brought = shop.foreign_ablation / f"{softmax}.json"
-        if brought.exists():
-            raw = json.loads(brought.read_text(encoding="utf-8"))
+        raw = json.loads(brought.read_text(encoding="utf-8")) if brought.exists() else None
+        if raw is not None and raw["search"]["gallery_size"] == shop.gallery_size:  # else not comparable
             rows.append({"k": None, "softmax": True, "foreign": True, **of_raw(raw)})
     elif (shop.ablation / softmax / CONFIG).exists():
         searcher = load_searcher(shop.ablation / softmax, shop.asked.device)
