@@ -105,6 +105,44 @@ def test_keyframes_and_scenes(film, still, tmp_path: Path) -> None:
     assert [t for t, _, _ in seen(path, scenes(0.9))] == [0]
 
 
+def x264(path: Path, frames: int, size: int = 64) -> Path:
+    """Noise at 25 frames a second with two B-frames and one keyframe in 250."""
+    noise = np.random.default_rng(0).integers(0, 255, (frames, size, size, 3), np.uint8)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
+        stream.options = {"bf": "2", "b_strategy": "0", "g": "250", "sc_threshold": "0", "preset": "ultrafast"}
+        for pixels in noise:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_frames_that_avi_stores_out_of_order_have_their_own_times(tmp_path: Path) -> None:
+    path = x264(tmp_path / "b.avi", 30)
+    assert [position for _, position, _ in seen(path)] == [round(n / 25, 6) for n in range(30)]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
+def test_one_keyframe_is_no_damage(tmp_path: Path, name: str) -> None:
+    path = x264(tmp_path / name, 60)
+    with Video(path) as video:
+        assert [frame.position for frame in video.frames(KEYFRAMES)] == [0.0]
+        assert video.damage is None
+
+
+def test_keyframes_of_joined_recordings_are_where_all_frames_say(film, tmp_path: Path) -> None:
+    base = Fraction(1, 25)
+    one = film(tmp_path / "one.ts", 20, pts=range(20), time_base=base, codec="mpeg2video").read_bytes()
+    (tmp_path / "both.ts").write_bytes(one + one)
+    with Video(tmp_path / "both.ts") as video:
+        keys = [frame.position for frame in video.frames() if frame.key]
+    assert [position for _, position, _ in seen(tmp_path / "both.ts", KEYFRAMES)] == [
+        round(position, 6) for position in keys
+    ]
+    assert 0.8 in keys
+
+
 def test_pixels_that_are_not_square_become_so(tmp_path: Path) -> None:
     path = tmp_path / "wide.mkv"
     with av.open(str(path), "w") as out:

@@ -22,6 +22,7 @@ from personsearch.errors import InputError, PersonSearchError
 from personsearch.files import write_atomically
 from personsearch.images import upright
 from personsearch.media.container import (
+    INDEXED,
     LIMITS,
     Limits,
     opened,
@@ -42,9 +43,6 @@ FAR = 10
 
 STANDING = Fraction(1, 2)
 """Seconds that the last picture must stand before the end of a clip to be written there once more."""
-
-INDEXED = {"mov", "matroska", "avi"}
-"""Containers with a table of keyframes, and time stamps that do not start anew in the middle."""
 
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
 """The first that this FFmpeg has is used."""
@@ -115,9 +113,10 @@ class Cutter:
             self._sound = SoundTrack(self.path, limits)
             closing.callback(self._sound.close)
             self._closing = closing.pop_all()
-        self._indexed = self._container.format.name.split(",")[0] in INDEXED
+        form = self._container.format.name.split(",")[0]
+        self._indexed, self._by_dts = form in INDEXED, form == "avi"
         self._frames: Iterator[Any] | None = None
-        self._clock = Clock(self._stream)
+        self._clock = Clock(self._stream, by_dts=self._by_dts)
         self._zero: Fraction | None = None  # of the first frame
         self._waiting: tuple[Fraction, Any] | None = None  # read, but of a later piece
         self._current: tuple[Fraction, Any] | None = None  # read last; on the screen until the next
@@ -220,7 +219,9 @@ class Cutter:
         if not self._indexed or self._zero is None or start - here < FAR:
             return
         av = pyav()
-        target = math.floor((start + self._zero) / Fraction(self._stream.time_base))
+        # By the order of storing, a keyframe may lie some frames before the place where it is shown.
+        at = max(start - 1, Fraction(0)) if self._by_dts else start + self._zero
+        target = math.floor(at / Fraction(self._stream.time_base))
         try:
             self._container.seek(target, stream=self._stream, backward=True)
         except av.error.FFmpegError:  # no table after all

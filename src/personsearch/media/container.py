@@ -26,6 +26,9 @@ from personsearch.images import open_regular
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,dv"
 """FFmpeg's names of the containers that are opened; no playlist, no list of pictures, no device."""
 
+INDEXED = {"mov", "matroska", "avi"}
+"""Containers with a table of keyframes, and time stamps that do not start anew in the middle."""
+
 CODECS = (
     "h264,hevc,av1,libdav1d,vp8,vp9,libvpx,libvpx-vp9,mpeg4,mpeg1video,mpeg2video,mjpeg,h263,h263p,flv,"
     "msmpeg4v1,msmpeg4,msmpeg4v2,msmpeg4v3,wmv1,wmv2,wmv3,vc1,theora,dvvideo,prores,dnxhd,ffv1,png,rawvideo"

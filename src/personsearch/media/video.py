@@ -23,6 +23,7 @@ import numpy as np
 from personsearch.errors import InputError
 from personsearch.images import upright
 from personsearch.media.container import (
+    INDEXED,
     LIMITS,
     Limits,
     opened,
@@ -94,7 +95,9 @@ class Video:
         self.decoded = 0
         self._damaged = 0
         self._broken_off: str | None = None
-        self._clock = Clock(self._stream)
+        self._form = self._container.format.name.split(",")[0]
+        self._clock = Clock(self._stream, by_dts=self._form == "avi")
+        self._read_to = Fraction(0)  # where the last packet ends, as the file stamps it
         self._forward: Iterator[Any] | None = None
 
     def __enter__(self) -> Self:
@@ -128,10 +131,12 @@ class Video:
             InputError: no frame at all can be decoded, or one is beyond the limits.
         """
         chooser = sampling.chooser()
-        if sampling.kind == "keyframes":
-            self._stream.codec_context.skip_frame = "NONKEY"
+        # Elsewhere a position depends on all the frames before: stamps start anew, or are not there.
+        skipping = sampling.kind == "keyframes" and self._form in INDEXED - {"avi"}
         for frame in self._decoded():
             position = self._clock.position(frame)
+            if skipping:  # not before the first frame, keyframe or not: position 0 is its
+                self._stream.codec_context.skip_frame = "NONKEY"
             if position > self._limits.seconds:
                 raise InputError(
                     f"{self._shown} claims a frame {float(position):.4g} s after its first",
@@ -146,7 +151,7 @@ class Video:
                 hint="copy it again from its source; frames of more than "
                 f"{self._limits.pixels / 1e6:g} million pixels are not decoded",
             )
-        self._note_early_end(all_frames=sampling.kind != "keyframes")
+        self._note_early_end(all_frames=not skipping)
 
     def find(self, pts: int | None, position: float | None = None) -> Frame | None:
         """The next frame with this time stamp and position, as far as given; None if no later one has.
@@ -175,6 +180,9 @@ class Video:
             if packet is None:
                 return
             self._damaged += packet.is_corrupt
+            if packet.pts is not None and packet.time_base:
+                ends = (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base)
+                self._read_to = max(self._read_to, ends)
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
@@ -219,7 +227,8 @@ class Video:
         """A header that promises more than there was is how a cut-off copy shows itself."""
         if self._broken_off is not None or self.duration is None:
             return
-        end, promised = float(self._clock.end), self.duration
+        read = self._clock.end if all_frames else max(self._clock.end, self._read_to - self._clock.zero)
+        end, promised = float(read), self.duration
         if promised - end > max(1.0, 0.05 * promised):
             self._broken_off = f"it ends after {end:.1f} of {promised:.1f} s"
         elif all_frames and self._stream.frames - self.decoded > max(25, 0.05 * self._stream.frames):
@@ -231,9 +240,15 @@ class Clock:
 
     Joined recordings start their stamps anew in the middle; the position then goes on by one
     frame from where it was. Frames without a stamp follow the one before by one frame.
+
+    Args:
+        stream: of the video.
+        by_dts: go by the stamps of decoding. AVI has no others: what FFmpeg makes up there as the
+            time of presentation is out of order where frames are stored out of order (B-frames).
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, *, by_dts: bool = False) -> None:
+        self._by_dts = by_dts
         self._rate = stream.average_rate or stream.guessed_rate
         self._shift = Fraction(0)
         self._last: Fraction | None = None
@@ -264,10 +279,11 @@ class Clock:
         """Seconds of ``frame`` since the first one."""
         self.time_base = Fraction(frame.time_base or self.time_base)
         following = Fraction(0) if self._last is None else self._last + self._step
-        if frame.pts is None:
+        own = frame.dts if self._by_dts else frame.pts
+        if own is None:
             self.pts = round((following - self._shift) / self.time_base)
         else:
-            self.pts = int(frame.pts)
+            self.pts = int(own)
         stamp = self.pts * self.time_base
         if self._last is None:
             self._shift = -stamp
