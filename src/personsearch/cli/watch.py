@@ -238,7 +238,7 @@ class _Run:
         from personsearch.errors import PartialFailure
 
         end = None if self.lasting is None else time.monotonic() + self.lasting
-        step = self._indexing(progress) if index else self._looking(once, progress)
+        step = self._indexing(once, progress) if index else self._looking(once, progress)
         while True:
             failed = step()
             if once:
@@ -274,10 +274,10 @@ class _Run:
 
         return step
 
-    def _indexing(self, progress: Progress) -> Callable[[], int]:
+    def _indexing(self, once: bool, progress: Progress) -> Callable[[], int]:
         """A round that indexes what is new, and looks at who came."""
         from personsearch.cli.failures import say
-        from personsearch.errors import InputError
+        from personsearch.errors import InputError, LockedError
         from personsearch.indexing.local import index_sources
         from personsearch.indexing.options import IndexOptions
         from personsearch.indexing.watch_sources import GalleryWatch, are_folders
@@ -293,6 +293,11 @@ class _Run:
                 report = index_sources(
                     self.sources, self.gallery.path, self.searcher, options, progress=progress
                 )
+            except LockedError as error:  # somebody else writes; the next round tries again
+                if once:
+                    raise
+                say(str(error))
+                return 0
             except InputError:
                 if not are_folders(self.sources):
                     raise
@@ -309,6 +314,7 @@ class _Run:
 
     def camera(self, address: str, frames: Path | None, *, index: bool) -> None:
         """A camera, until the time is up."""
+        from personsearch.cli.failures import say
         from personsearch.indexing.watch_sources import CameraWatch
         from personsearch.media.camera import camera
 
@@ -326,6 +332,7 @@ class _Run:
             seconds=self.lasting,
             frames=frames,
             min_score=self.conf,
+            complain=say,
         )
         last = time.monotonic()
         for _ in watch.steps():

@@ -127,7 +127,7 @@ class _Keeper:
 
     def _keep(self, frame: CameraFrame, seen: Detections) -> None:
         content = encode_jpeg(frame.pixels, self._watch.quality)
-        file = self._folder / f"{stamp(frame.time)}.jpg"
+        file = unused_file(self._folder, frame.time)
         write_bytes(file, content)
         place = self._gallery.place(file)
         if place is None:
@@ -164,6 +164,15 @@ def folder_name(camera: str) -> str:
     ('rtsp_10.0.0.7_554_.._stream', 'camera')
     """
     return re.sub(r"[^A-Za-z0-9._-]+", "_", camera).strip("._-")[:100] or "camera"
+
+
+def unused_file(folder: Path, seconds: float) -> Path:
+    """A name for a frame of this moment that no file has: two frames of one millisecond are both kept."""
+    file, number = folder / f"{stamp(seconds)}.jpg", 1
+    while file.exists():
+        number += 1
+        file = folder / f"{stamp(seconds)}-{number}.jpg"
+    return file
 
 
 def stamp(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,8 @@ from personsearch.files import disk_errors, write_bytes
 from personsearch.gallery.everybody import Arrived, newcomers
 from personsearch.gallery.gallery import Gallery
 from personsearch.images import encode_jpeg, load
-from personsearch.indexing.cameras import folder_name, stamp
+from personsearch.indexing.cameras import folder_name, unused_file
+from personsearch.indexing.model_failures import CarefulSearcher
 from personsearch.indexing.tracklets import Tracker, TrackletSettings
 from personsearch.indexing.watching import Crowd, Lookout, Match
 from personsearch.media.camera import Camera, CameraFrame
@@ -104,6 +106,9 @@ class FileWatch:
     failed: int = 0
     _complained: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._ask = CarefulSearcher(self.searcher)
+
     def round(self) -> Iterator[Path]:
         """Look at everything that is new; each file that was looked at."""
         try:
@@ -142,9 +147,11 @@ class FileWatch:
 
     def _look_at_picture(self, file: Path, changed: float) -> None:
         picture = load(file, name=str(file))
-        seen = _people(self.searcher, picture, self.min_score)
+        seen = _people(self._ask, picture, self.min_score, self._complain_once)
+        if seen is None:
+            return
         when = changed if picture.taken is None else picture.taken
-        source = picture.camera or str(file.parent)
+        source = _way(file, picture.camera)
         about = {"picture": shown(file), "camera": picture.camera, "time": picture.taken}
         self._tell_of(seen, about, source, when, None)
 
@@ -154,7 +161,9 @@ class FileWatch:
         with Video(file) as video:
             for frame in video.frames(self.sampling):
                 picture = Picture(frame.pixels, f"{file.name}@{frame.position:.3f}")
-                seen = _people(self.searcher, picture, self.min_score)
+                seen = _people(self._ask, picture, self.min_score, self._complain_once)
+                if seen is None:
+                    continue
                 numbers = tracker.update(frame.position, seen)
                 about = {
                     "picture": shown(file),
@@ -189,6 +198,7 @@ class CameraWatch:
         every: seconds between two frames.
         seconds: end after so long; None: never.
         frames: folder in which the pictures of alerts are kept; None keeps none.
+        complain: told of every frame that the model failed on.
     """
 
     camera: Camera
@@ -199,22 +209,30 @@ class CameraWatch:
     seconds: float | None = None
     frames: Path | None = None
     min_score: float = 0.5
+    complain: Callable[[str], None] = warnings.warn
+
+    def __post_init__(self) -> None:
+        self._ask = CarefulSearcher(self.searcher)
 
     def steps(self) -> Iterator[float]:
         """Look until the end; the time of every frame that was looked at."""
         # Numbers of tracklets that no earlier run of this watch has used.
-        tracker = Tracker(TrackletSettings(max_gap=max(2.0, 2.5 * self.every)), first=int(time.time() * 1000))
+        settings = TrackletSettings(max_gap=max(2.0, 2.5 * self.every))
+        tracker = Tracker(settings, first=int(time.time() * 1000))
         last = -np.inf
         for frame in self.camera.frames(self.every, seconds=self.seconds):
-            if frame.time > last:  # otherwise the clock of this machine was set back
-                last = frame.time
-                self._look_at(frame, tracker)
-                yield frame.time
+            if frame.time <= last:  # the clock of this machine was set back: the old tracklets cannot go on
+                tracker = Tracker(settings, first=tracker.tracklets)
+            last = frame.time
+            self._look_at(frame, tracker)
+            yield frame.time
 
     def _look_at(self, frame: CameraFrame, tracker: Tracker) -> None:
         """Tell of the named people in one frame; its picture is kept if there are any."""
         name, kept = self.camera.name, list[str | None]()
-        seen = _people(self.searcher, Picture(frame.pixels, name), self.min_score)
+        seen = _people(self._ask, Picture(frame.pixels, name), self.min_score, self.complain)
+        if seen is None:
+            return
         numbers = tracker.update(frame.time, seen)
 
         def alert(match: Match) -> None:
@@ -231,7 +249,7 @@ class CameraWatch:
         folder = self.frames.resolve() / folder_name(self.camera.name)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{stamp(when)}.jpg"
+        file = unused_file(folder, when)
         write_bytes(file, encode_jpeg(pixels, 92))
         return shown(file)
 
@@ -265,7 +283,7 @@ class GalleryWatch:
 
     def _look_at(self, crowd: Arrived) -> None:
         """Tell of the named people in one frame or picture."""
-        source = crowd.camera or str(Path(crowd.picture).parent)
+        source = _way(Path(crowd.picture), crowd.camera)
         if crowd.tracklets is not None:
             source = f"{crowd.picture}#{crowd.number}"
         asked = Crowd(
@@ -304,9 +322,19 @@ def are_folders(sources: Iterable[str]) -> bool:
     return all(Path(source).is_dir() and os.access(source, os.R_OK | os.X_OK) for source in sources)
 
 
-def _people(searcher: Searcher, picture: Picture, min_score: float) -> Detections:
-    """Who is in the picture."""
-    seen = searcher.detect(picture)
+def _way(file: Path, camera: str | None) -> str:
+    """What stands for one camera: EXIF names maker and model only, which all cameras of a site may share."""
+    return f"{file.parent}\0{camera or ''}"
+
+
+def _people(
+    ask: CarefulSearcher, picture: Picture, min_score: float, complain: Callable[[str], None]
+) -> Detections | None:
+    """Who is in the picture; None, and a complaint, if the model failed on it."""
+    seen = ask(picture)
+    if isinstance(seen, str):
+        complain(f"{picture.name}: the model failed: {seen}")
+        return None
     return seen.take(seen.scores >= min_score)
 
 
