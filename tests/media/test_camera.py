@@ -88,12 +88,28 @@ def test_a_success_makes_the_tries_count_anew() -> None:
     assert len(list(Camera("yard", opener, settings).frames(0.0, most=4, seconds=20))) == 4
 
 
+def test_a_time_limit_before_the_last_try_hides_no_failure() -> None:
+    def opener() -> Iterator[Grab]:
+        raise OSError("no route to the camera")
+
+    patient = CameraSettings(wait=5.0, attempts=10)
+    with pytest.raises(PersonSearchError, match="camera yard cannot be reached: no route to the camera"):
+        list(Camera("yard", opener, patient).frames(0.0, seconds=0.3))
+    assert no_threads_left()
+
+
 def test_ends_in_time() -> None:
     started = time.monotonic()
     endless = Camera("yard", lambda: grabs(0, 10**6), QUICK)
     assert len(list(endless.frames(0.02, seconds=0.3))) > 2
-    silent = Camera("yard", lambda: iter(lambda: time.sleep(0.05), 1), QUICK)  # type: ignore[arg-type, func-returns-value]
-    list(silent.frames(0.02, seconds=0.3))
+
+    def nothing() -> Iterator[Grab]:
+        time.sleep(0.6)  # longer than anybody waits for it
+        yield from ()
+
+    silent = Camera("yard", nothing, QUICK)
+    with pytest.raises(PersonSearchError, match="camera yard cannot be reached: no frame arrived in time"):
+        list(silent.frames(0.02, seconds=0.3))
     assert time.monotonic() - started < 5
     assert no_threads_left()
 

@@ -111,7 +111,13 @@ def x264(path: Path, frames: int, size: int = 64) -> Path:
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
-        stream.options = {"bf": "2", "b_strategy": "0", "g": "250", "sc_threshold": "0"}
+        stream.options = {
+            "bf": "2",
+            "b_strategy": "0",
+            "g": "250",
+            "sc_threshold": "0",
+            "preset": "ultrafast",
+        }
         for pixels in noise:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         out.mux(stream.encode(None))

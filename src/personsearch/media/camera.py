@@ -121,7 +121,8 @@ class Camera:
             seconds: end after so long.
 
         Raises:
-            PersonSearchError: the camera could not be reached ``attempts`` times in a row.
+            PersonSearchError: the camera could not be reached ``attempts`` times in a row, or sent
+                nothing in all of ``seconds``.
         """
         reader = _Reader(self.opener, self.settings, self.health)
         thread = threading.Thread(target=reader.run, name=f"camera {self.name}", daemon=True)
@@ -142,9 +143,10 @@ class Camera:
         finally:
             reader.stop()
             thread.join(timeout=5)
-        if ran_dry and reader.given_up is not None:
+        if ran_dry and (reader.given_up is not None or not given):
+            why = reader.given_up or self.health.last_error or "no frame arrived in time"
             raise PersonSearchError(
-                f"camera {self.name} cannot be reached: {reader.given_up}",
+                f"camera {self.name} cannot be reached: {why}",
                 hint="check its address, user and password, and that it plays elsewhere",
             )
 
