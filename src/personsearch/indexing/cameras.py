@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from personsearch.errors import InputError, PersonSearchError
+from personsearch.errors import InputError
 from personsearch.files import disk_errors, write_bytes
 from personsearch.gallery.folder import is_gallery
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.ledger import FileState
 from personsearch.images import encode_jpeg
-from personsearch.indexing.book import MODEL_FAILURES, one_line
+from personsearch.indexing.book import one_line
 from personsearch.indexing.local import new_gallery
+from personsearch.indexing.model_failures import CarefulSearcher
 from personsearch.media.camera import Camera, CameraFrame
 from personsearch.progress import Progress, silent
 from personsearch.types import Detections, Failure, IndexReport, Picture, Searcher
@@ -104,23 +105,19 @@ class _Keeper:
     """Looks at frames and keeps those with people."""
 
     def __init__(self, gallery: Gallery, searcher: Searcher, camera: str, folder: Path, watch: Watch) -> None:
-        self._gallery, self._searcher, self._camera = gallery, searcher, camera
+        self._gallery, self._ask, self._camera = gallery, CarefulSearcher(searcher), camera
         self._folder, self._watch = folder, watch
         self.added = self.people = self.frames = 0
         self.failures: list[Failure] = []
-        self._in_a_row = 0
 
     def take(self, frame: CameraFrame) -> None:
         """Look at one frame."""
         self.frames += 1
         self._gallery.keep_up()
-        try:
-            seen = self._searcher.detect(Picture(frame.pixels, self._camera))
-            self._gallery.check(seen)
-        except Exception as error:  # whatever a model does to one frame must not cost the others
-            self._blame(error)
+        seen = self._ask(Picture(frame.pixels, self._camera))
+        if isinstance(seen, str):
+            self.failures.append(Failure(path=self._camera, stage="detect", error=seen))
             return
-        self._in_a_row = 0
         if (seen.scores >= self._watch.min_score).any():
             with uninterrupted():
                 self._keep(frame, seen)
@@ -146,15 +143,6 @@ class _Keeper:
             self._gallery.add_place(state, known)
         self.added += 1
         self.people += len(seen)
-
-    def _blame(self, error: Exception) -> None:
-        said = one_line(f"{type(error).__name__}: {error}")
-        self.failures.append(Failure(path=self._camera, stage="detect", error=said))
-        self._in_a_row += 1
-        if self._in_a_row >= MODEL_FAILURES:
-            raise PersonSearchError(
-                f"the model failed on {MODEL_FAILURES} frames in a row: {said}"
-            ) from error
 
 
 def folder_name(camera: str) -> str:
