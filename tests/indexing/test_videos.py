@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from personsearch.gallery.gallery import Gallery
+from personsearch.indexing import prepare
 from personsearch.indexing.local import index_sources
 from personsearch.indexing.options import IndexOptions
 from personsearch.media.sampling import ALL, every
@@ -142,6 +144,7 @@ def test_stopped_and_gone_on_it_is_the_same_to_the_bit(
 PROGRAM = """
 import runpy, sys
 from personsearch.gallery import batch
+from personsearch.indexing import prepare
 from personsearch.indexing.local import index_sources
 from personsearch.indexing.options import IndexOptions
 from personsearch.media.sampling import ALL
@@ -256,3 +259,23 @@ def test_a_model_that_fails_on_a_frame(
     assert [(f.stage, f.error) for f in report.failures] == [("detect", "RuntimeError: no kernel")]
     assert rows(tmp_path / "gallery") == []
     assert index(clip, sampling=ALL, retry_failed=True).added == 1
+
+
+def test_a_video_that_cannot_be_read_for_a_while_keeps_its_people(
+    index: Callable, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(clip)
+    stored = rows(tmp_path / "gallery")
+    os.utime(clip, ns=(1, 1))
+
+    def unreadable(*_: Path) -> str:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "sha256_of", unreadable)
+        report = index(clip)
+    assert [(f.stage, f.retryable) for f in report.failures] == [("read", True)]
+    assert stored
+    assert rows(tmp_path / "gallery") == stored
+    assert index(clip).failures == ()
+    assert rows(tmp_path / "gallery") == stored

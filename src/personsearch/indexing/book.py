@@ -177,9 +177,9 @@ class Book:
         self._gallery.add_failure(found.now, stage, one_line(error))
         self._failures.append(failure(found.file, stage, error))
 
-    def _leave(self, found: Prepared, error: str) -> None:
-        """Report that nobody knows what a file holds now; what it held stays."""
-        if found.old is None or found.old.state not in ("done", "missing") or found.video:
+    def _leave(self, found: Prepared, error: str, *, begun: bool = False) -> None:
+        """Report that nobody knows what a file holds now; what it held stays, unless a look was ``begun``."""
+        if found.old is None or found.old.state not in ("done", "missing") or begun:
             self._gallery.add_failure(found.now, "read", one_line(error))
         self._failures.append(failure(found.file, "read", error, retryable=True))
 

@@ -176,7 +176,7 @@ class Run(Book):
                 return
             tally.changed = True
         if tally.changed:
-            self._leave(found, "it changed while it was being read")
+            self._leave(found, "it changed while it was being read", begun=True)
             return
         self._model_failures = 0
         self._counts.update({done(found): 1, "people": tally.people, "tracklets": tally.tracklets})
