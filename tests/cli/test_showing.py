@@ -9,6 +9,7 @@ import os
 import runpy
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,30 @@ def test_annotate_what_detect_saw(command, searcher, walk: Path, tmp_path: Path)
     assert ended.code == 0, ended.err
     assert len(ended.out.splitlines()) == len(seen.out.splitlines())
     assert all(Path(line).exists() for line in ended.out.splitlines())
+
+
+def test_annotate_a_joined_recording(command, searcher, tmp_path: Path) -> None:
+    """Its second part has the time stamps of the first one again."""
+    parts = []
+    for first in (10, 150):
+        stills = [scene(first + 2 * n) for n in range(6)]
+        part = film(
+            tmp_path / f"{first}.ts", stills, pts=range(6), time_base=Fraction(1, 25), codec="mpeg2video"
+        )
+        parts.append(part.read_bytes())
+    (tmp_path / "both.ts").write_bytes(parts[0] + parts[1])
+    seen = command("detect", tmp_path / "both.ts", "--model", "m", "--all-frames", "--progress", "none")
+    (tmp_path / "seen.jsonl").write_text(seen.out)
+    found = [json.loads(line) for line in seen.out.splitlines()]
+    assert len({one["pts"] for one in found}) < len(found)
+    out = tmp_path / "copies"
+    told = answer(command("annotate", tmp_path / "seen.jsonl", "--out", out, "--as", "png"))
+    assert told["failed"] == 0
+    for one, row in zip(found, told["copies"], strict=True):
+        x1, y1, x2, y2 = one["people"][0]["box_xyxy"]
+        with Image.open(row["copy"]) as copy:
+            middle = np.array(copy.convert("RGB").getpixel((int(x1 + x2) // 2, int(y1 + y2) // 2)))
+        assert np.abs(middle - RED).max() < 60
 
 
 def test_annotate_passes_over_what_is_gone(command, hits: Path, photos: Path, tmp_path: Path) -> None:

@@ -119,10 +119,8 @@ class _Copies:
         from personsearch.images import encode_jpeg, encode_png
         from personsearch.media.names import safe_name
 
-        # Of a frame that is named by both, the time stamp decides: positions in records are rounded.
-        position = sight.position if sight.frame is None else None
-        try:
-            picture = stills(Path(sight.file), sight.frame, position)
+        try:  # by time stamp and position, as far as known: joined recordings have the same stamp twice
+            picture = stills(Path(sight.file), sight.frame, sight.position)
         except InputError as error:
             self.failed.append(str(error))
             say(str(error))

@@ -39,6 +39,9 @@ from personsearch.types import Array
 _STORES_DURATION = {"mov", "matroska", "avi", "mpegts", "flv", "asf", "ogg", "mxf"}
 """Containers that say how long the video is (or end in a time stamp that does); others are guessed at."""
 
+SAME = 1e-6
+"""Seconds below which two positions are one: records round to a millionth, no film has frames so near."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Frame:
@@ -156,14 +159,16 @@ class Video:
     def find(self, pts: int | None, position: float | None = None) -> Frame | None:
         """The next frame with this time stamp and position, as far as given; None if no later one has.
 
-        The search goes forward only, from the frame that was found before, so that finding many costs
-        one decoding. Not to be mixed with :meth:`frames`.
+        Positions are the same that differ by less than :data:`SAME`. The search goes forward only,
+        from the frame that was found before, so that finding many costs one decoding. Not to be
+        mixed with :meth:`frames`.
         """
         if self._forward is None:
             self._forward = self._decoded()
         for frame in self._forward:
             here = self._clock.position(frame)
-            if pts in (None, self._clock.pts) and position in (None, float(here)):
+            there = position is None or abs(position - float(here)) < SAME
+            if there and pts in (None, self._clock.pts):
                 return self._frame(frame, here)
         return None
 
