@@ -60,6 +60,7 @@ def annotate(
     """
     from personsearch.errors import PartialFailure
     from personsearch.files import write_text
+    from personsearch.media.container import pyav
     from personsearch.media.stills import Stills
     from personsearch.progress import console
     from personsearch.report.exchange import coco as coco_of
@@ -67,6 +68,8 @@ def annotate(
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     seen = sights(read_file(answers))
+    if any(sight.is_frame for sight in seen):
+        pyav()  # without it no frame can be read: one error, not one a frame
     make_folder(out)
     done = _Copies(out, kind)
     order = sorted(range(len(seen)), key=lambda i: _order(seen[i]))  # a video is decoded once

@@ -20,7 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from personsearch.errors import InputError
+from personsearch.errors import InputError, UsageError
 from personsearch.images import open_regular
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,dv"
@@ -67,12 +67,13 @@ def pyav() -> Any:
     """The library that reads video.
 
     Raises:
-        InputError: it is not installed.
+        UsageError: it is not installed. No InputError: no file is to blame, and none may be recorded
+            as one that cannot be read.
     """
     try:
         module: Any = importlib.import_module("av")
     except ImportError as error:
-        raise InputError(
+        raise UsageError(
             "the reader of videos is not installed", hint="pip install 'personsearch[video]'"
         ) from error
     return module
@@ -84,6 +85,7 @@ def opened(path: Path, limits: Limits = LIMITS) -> Iterator[tuple[Any, Any]]:
 
     Raises:
         InputError: no video, damaged beyond opening, or beyond the limits.
+        UsageError: PyAV is not installed.
     """
     shown = printable(str(path))
     with open_regular(path) as file:
