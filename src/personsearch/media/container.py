@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from typing import Any, BinaryIO
 
 from personsearch.errors import InputError, UsageError
@@ -80,8 +81,10 @@ def pyav() -> Any:
 
 
 @contextmanager
-def opened(path: Path, limits: Limits = LIMITS) -> Iterator[tuple[Any, Any]]:
+def opened(path: Path, limits: Limits = LIMITS, stopped: Event | None = None) -> Iterator[tuple[Any, Any]]:
     """PyAV's container of the video file ``path`` and its video stream, ready to be decoded.
+
+    Once ``stopped`` is set, the file seems to end where it has been read to.
 
     Raises:
         InputError: no video, damaged beyond opening, or beyond the limits.
@@ -92,11 +95,11 @@ def opened(path: Path, limits: Limits = LIMITS) -> Iterator[tuple[Any, Any]]:
         if not file.read(1):
             raise InputError(f"{shown} is empty (0 bytes)", hint="give a video, such as MP4, MKV or AVI")
         file.seek(0)
-        with _container(file, shown, limits) as container:
+        with _container(Named(file, stopped), shown, limits) as container:
             yield container, _video_stream(container, shown, limits)
 
 
-def _container(file: BinaryIO, shown: str, limits: Limits) -> Any:
+def _container(file: Named, shown: str, limits: Limits) -> Any:
     av = pyav()
     options = {
         "protocol_whitelist": "",
@@ -108,7 +111,7 @@ def _container(file: BinaryIO, shown: str, limits: Limits) -> Any:
         "analyzeduration": "10000000",
     }
     try:
-        return av.open(Named(file), options=options, container_options=options, metadata_errors="replace")
+        return av.open(file, options=options, container_options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise InputError(
             f"{shown} is not a video that can be read: {reason(error)}",
@@ -123,8 +126,15 @@ class Named:
 
     name = "video"
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+    def __init__(self, file: BinaryIO, stopped: Event | None = None) -> None:
+        self.seek, self.tell = file.seek, file.tell
+        self._file, self._stopped = file, stopped
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; none once it is stopped, for FFmpeg may look for a packet up to the file's end."""
+        if self._stopped is not None and self._stopped.is_set():
+            return b""
+        return self._file.read(size)
 
 
 def _video_stream(container: Any, shown: str, limits: Limits) -> Any:
