@@ -98,6 +98,26 @@ def test_sheet(command, hits: Path, tmp_path: Path, name: str) -> None:
     assert answer(command("sheet", hits, "-o", tmp_path / "s.png", "--scenes"))["width"] > told["width"]
 
 
+def test_sheet_of_somebody_in_a_frame_of_a_video(command, searcher, walk: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "gallery"
+    more = ("-m", "m", "--progress", "none")
+    assert command("index", walk, "-g", gallery, "--every", "500ms", *more).code == 0
+    there = answer(command("search", "--detection", "3", "--own", "-g", gallery, "--json"))
+    assert there["examples"][0]["position_s"] == 3.0
+    (tmp_path / "found.jsonl").write_text(json.dumps(there))
+    told = answer(command("sheet", tmp_path / "found.jsonl", "--out", tmp_path / "s.png"))
+    with Image.open(tmp_path / "s.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    assert told["hits"] >= 1
+    assert np.abs(pixels[12 + 180, 12 + 90] - RED).max() < 40
+    there["examples"][0]["position_s"] = 3.05  # no frame of the film
+    (tmp_path / "found.jsonl").write_text(json.dumps(there))
+    answer(command("sheet", tmp_path / "found.jsonl", "--out", tmp_path / "s.png"))
+    with Image.open(tmp_path / "s.png") as picture:
+        grey = np.asarray(picture.convert("RGB")).astype(int)[12 + 180, 12 + 90]
+    assert np.ptp(grey) < 20
+
+
 def test_sheet_reads_from_a_pipe(command, hits: Path, tmp_path: Path, monkeypatch) -> None:
     class Pipe(io.TextIOWrapper):
         def isatty(self) -> bool:
