@@ -147,9 +147,7 @@ class Detections:
     @staticmethod
     def none(dim: int) -> Detections:
         """Nobody, described by ``dim`` numbers each."""
-        return Detections(
-            np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, dim), np.float32)
-        )
+        return Detections(np.zeros((0, 4)), np.zeros(0), np.zeros((0, dim)))
 
 
 @dataclass(frozen=True, eq=False)

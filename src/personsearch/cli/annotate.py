@@ -60,7 +60,6 @@ def annotate(
     """
     from personsearch.errors import PartialFailure
     from personsearch.files import write_text
-    from personsearch.media.container import pyav
     from personsearch.media.stills import Stills
     from personsearch.progress import console
     from personsearch.report.exchange import coco as coco_of
@@ -68,8 +67,7 @@ def annotate(
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     seen = sights(read_file(answers))
-    if any(sight.is_frame for sight in seen):
-        pyav()  # without it no frame can be read: one error, not one a frame
+    _check_reader(seen)
     make_folder(out)
     done = _Copies(out, kind)
     order = sorted(range(len(seen)), key=lambda i: _order(seen[i]))  # a video is decoded once
@@ -98,6 +96,14 @@ def annotate(
             f"{len(done.failed)} of {len(seen)} pictures could not be read",
             hint="the lines above say why; the others are done",
         )
+
+
+def _check_reader(seen: list[Sight]) -> None:
+    """Raise UsageError where no frame of a video can be read here: once, and not for every frame."""
+    from personsearch.media.container import pyav
+
+    if any(sight.is_frame for sight in seen):
+        pyav()
 
 
 def _order(sight: Sight) -> tuple[str, float, int]:
