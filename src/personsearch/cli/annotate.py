@@ -67,8 +67,7 @@ def annotate(
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     seen = sights(read_file(answers))
-    _check_reader(seen)
-    make_folder(out)
+    _prepare(out, seen)
     done = _Copies(out, kind)
     order = sorted(range(len(seen)), key=lambda i: _order(seen[i]))  # a video is decoded once
     with Stills() as stills:
@@ -98,12 +97,13 @@ def annotate(
         )
 
 
-def _check_reader(seen: list[Sight]) -> None:
-    """Raise UsageError where no frame of a video can be read here: once, and not for every frame."""
+def _prepare(out: Path, seen: list[Sight]) -> None:
+    """Make the folder; UsageError where no frame of a video can be read here: once, not for every frame."""
     from personsearch.media.container import pyav
 
     if any(sight.is_frame for sight in seen):
         pyav()
+    make_folder(out)
 
 
 def _order(sight: Sight) -> tuple[str, float, int]:
