@@ -147,9 +147,7 @@ class Detections:
     @staticmethod
     def none(dim: int) -> Detections:
         """Nobody, described by ``dim`` numbers each."""
-        return Detections(
-            np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, dim), np.float32)
-        )
+        return Detections(np.zeros((0, 4)), np.zeros(0), np.zeros((0, dim)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +158,13 @@ class Query:
         scene: name of the picture.
         box: (4,) float32 x1 y1 x2 y2.
         person: identity, ``UNLABELLED`` when nobody knows.
+        position: of a frame of a video, seconds since the first; None for a picture.
     """
 
     scene: str
     box: Array
     person: int = UNLABELLED
+    position: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "box", _shaped(self.box, np.float32, (4,), "box"))

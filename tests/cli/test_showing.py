@@ -9,6 +9,7 @@ import os
 import runpy
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,26 @@ def test_sheet(command, hits: Path, tmp_path: Path, name: str) -> None:
     assert answer(command("sheet", hits, "-o", tmp_path / "s.png", "--scenes"))["width"] > told["width"]
 
 
+def test_sheet_of_somebody_in_a_frame_of_a_video(command, searcher, walk: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "gallery"
+    more = ("-m", "m", "--progress", "none")
+    assert command("index", walk, "-g", gallery, "--every", "500ms", *more).code == 0
+    there = answer(command("search", "--detection", "3", "--own", "-g", gallery, "--json"))
+    assert there["examples"][0]["position_s"] == 3.0
+    (tmp_path / "found.jsonl").write_text(json.dumps(there))
+    told = answer(command("sheet", tmp_path / "found.jsonl", "--out", tmp_path / "s.png"))
+    with Image.open(tmp_path / "s.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    assert told["hits"] >= 1
+    assert np.abs(pixels[12 + 180, 12 + 90] - RED).max() < 40
+    there["examples"][0]["position_s"] = 3.05  # no frame of the film
+    (tmp_path / "found.jsonl").write_text(json.dumps(there))
+    answer(command("sheet", tmp_path / "found.jsonl", "--out", tmp_path / "s.png"))
+    with Image.open(tmp_path / "s.png") as picture:
+        grey = np.asarray(picture.convert("RGB")).astype(int)[12 + 180, 12 + 90]
+    assert np.ptp(grey) < 20
+
+
 def test_sheet_reads_from_a_pipe(command, hits: Path, tmp_path: Path, monkeypatch) -> None:
     class Pipe(io.TextIOWrapper):
         def isatty(self) -> bool:
@@ -160,6 +181,30 @@ def test_annotate_what_detect_saw(command, searcher, walk: Path, tmp_path: Path)
     assert ended.code == 0, ended.err
     assert len(ended.out.splitlines()) == len(seen.out.splitlines())
     assert all(Path(line).exists() for line in ended.out.splitlines())
+
+
+def test_annotate_a_joined_recording(command, searcher, tmp_path: Path) -> None:
+    """Its second part has the time stamps of the first one again."""
+    parts = []
+    for first in (10, 150):
+        stills = [scene(first + 2 * n) for n in range(6)]
+        part = film(
+            tmp_path / f"{first}.ts", stills, pts=range(6), time_base=Fraction(1, 25), codec="mpeg2video"
+        )
+        parts.append(part.read_bytes())
+    (tmp_path / "both.ts").write_bytes(parts[0] + parts[1])
+    seen = command("detect", tmp_path / "both.ts", "--model", "m", "--all-frames", "--progress", "none")
+    (tmp_path / "seen.jsonl").write_text(seen.out)
+    found = [json.loads(line) for line in seen.out.splitlines()]
+    assert len({one["pts"] for one in found}) < len(found)
+    out = tmp_path / "copies"
+    told = answer(command("annotate", tmp_path / "seen.jsonl", "--out", out, "--as", "png"))
+    assert told["failed"] == 0
+    for one, row in zip(found, told["copies"], strict=True):
+        x1, y1, x2, y2 = one["people"][0]["box_xyxy"]
+        with Image.open(row["copy"]) as copy:
+            middle = np.array(copy.convert("RGB").getpixel((int(x1 + x2) // 2, int(y1 + y2) // 2)))
+        assert np.abs(middle - RED).max() < 60
 
 
 def test_annotate_passes_over_what_is_gone(command, hits: Path, photos: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -191,6 +192,13 @@ def test_passwords_are_never_said() -> None:
 def test_addresses_that_are_no_cameras(address: str) -> None:
     with pytest.raises(UsageError, match="is no camera"):
         camera(address)
+
+
+def test_without_the_reader_no_camera_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    for address in ("rtsp://10.0.0.7/1", "webcam:0"):
+        with pytest.raises(UsageError, match="reader of videos is not installed"):
+            camera(address)
 
 
 def test_a_playlist_behind_an_address_opens_nothing(tmp_path: Path, film: Callable) -> None:

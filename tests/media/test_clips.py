@@ -144,6 +144,72 @@ def test_the_sound_stays_beside_the_frames(still, number_of, tmp_path, name, cod
     assert len(samples) / rate == pytest.approx(2.75, abs=0.1)
 
 
+@pytest.mark.parametrize(("b_frames", "start"), [(0, 13.0), (2, 12.0), (2, 13.0)])
+def test_the_sound_of_avi_stays_beside_frames_that_are_stored_out_of_order(
+    number_of, still, tmp_path, b_frames, start
+):
+    """Every frame from 14 s to 14.5 s is black, and there is a tone: 1 or 2 s into the piece."""
+    source, seconds = tmp_path / "b.avi", 16
+    times = np.arange(seconds * RATE) / RATE
+    tone = np.where((times >= 14) & (times < 14.5), 0.8 * np.sin(2 * np.pi * 440 * times), 0)
+    with av.open(str(source), "w") as out:
+        video = out.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.options = {"bf": str(b_frames), "b_strategy": "0", "g": "50", "preset": "ultrafast"}
+        sound = out.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for number in range(25 * seconds):
+            frame = av.VideoFrame.from_ndarray(still(0 if 350 <= number < 363 else 30), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(video.encode(frame))
+            part = (tone[number * RATE // 25 : (number + 1) * RATE // 25] * 32767).astype(np.int16)
+            heard_now = av.AudioFrame.from_ndarray(part[None], format="s16", layout="mono")
+            heard_now.sample_rate, heard_now.pts = RATE, number * RATE // 25
+            heard_now.time_base = Fraction(1, RATE)
+            out.mux(sound.encode(heard_now))
+        out.mux(video.encode(None))
+        out.mux(sound.encode(None))
+    cut(source, tmp_path, (start, 15.5))
+    dark = [at for at, number in shown(tmp_path / "0.mp4", number_of) if number < 15]
+    begins, ends = loud(tmp_path / "0.mp4")
+    assert dark[0] == pytest.approx(14 - start, abs=0.001)
+    assert begins == pytest.approx(dark[0], abs=0.03)
+    assert ends == pytest.approx(dark[-1], abs=0.03)
+
+
+def test_sound_that_changes_its_channels_goes_on(still, tmp_path):
+    """5.1 until 3 s, then stereo, as broadcasts do; the tone is heard before and after."""
+    source, rate, seconds = tmp_path / "a.ts", 48_000, 6
+    times = np.arange(seconds * rate) / rate
+    tone = 0.8 * np.sin(2 * np.pi * 440 * times) * ((times % 2 >= 1) & (times % 2 < 1.5))
+    with av.open(str(source), "w") as out:
+        video = out.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt, video.gop_size = 64, 48, "yuv420p", 12
+        sound = out.add_stream("ac3", rate=rate, layout="5.1")
+        after = av.CodecContext.create("ac3", "w")
+        after.sample_rate, after.layout, after.format = rate, "stereo", "fltp"
+        after.time_base = Fraction(1, rate)
+        for number in range(25 * seconds):
+            frame = av.VideoFrame.from_ndarray(still(number), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        turn = 3 * rate // 1536 * 1536
+        for start in range(0, len(tone), 1536):
+            coder, layout, channels = (sound, "5.1", 6) if start < turn else (after, "stereo", 2)
+            block = np.tile(tone[start : start + 1536].astype(np.float32), (channels, 1))
+            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            for packet in coder.encode(frame):
+                packet.stream = sound
+                out.mux(packet)
+    (clip,) = cut(source, tmp_path, (0.5, 5.75))
+    assert clip.sound
+    samples, rate, start = heard(tmp_path / "0.mp4")
+    steps = [np.abs(part).max() > 0.2 for part in np.array_split(samples, len(samples) * 20 // rate)]
+    turns = [i / 20 + start for i in range(1, len(steps)) if steps[i] != steps[i - 1]]
+    assert turns == pytest.approx([0.5, 1.0, 2.5, 3.0, 4.5, 5.0], abs=0.08)
+
+
 def test_a_hole_in_the_sound_is_silence_and_moves_nothing(still, tmp_path):
     source = with_tone(tmp_path / "a.mkv", (3.0, 3.5), still, hole=(1.0, 2.5))
     cut(source, tmp_path, (0.5, 4.5))

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from personsearch.errors import InputError
+from personsearch.errors import InputError, UsageError
 from personsearch.media import container
 from personsearch.media.container import LIMITS
 from personsearch.media.sampling import ALL, KEYFRAMES, Sampling, every, scenes
@@ -327,6 +327,6 @@ def test_absurd_frame_rates_cost_nothing(film, tmp_path: Path) -> None:
 def test_without_the_extra_the_hint_says_what_to_install(film, tmp_path: Path, monkeypatch) -> None:
     path = film(tmp_path / "a.mp4", 3)
     monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(InputError, match="reader of videos is not installed") as caught:
+    with pytest.raises(UsageError, match="reader of videos is not installed") as caught:
         Video(path)
     assert "personsearch[video]" in caught.value.hint

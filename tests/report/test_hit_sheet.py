@@ -1,5 +1,7 @@
 """The sheet of hits: cells in order, the right crop in each, and a place for what is gone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,18 @@ def test_a_picture_that_is_gone_leaves_its_place(result):
         HitSheetOptions(columns=3, layout=LAYOUT),
     )
     assert shades(sheet, 3, 3) == [228, 228, 60]
+
+
+def test_the_time_of_the_frame_looked_for_stands_below_it(result):
+    plain = result(("1", [50, 10, 90, 90]))
+    filmed = replace(plain, query=replace(plain.query, position=61.5))
+    options = HitSheetOptions(columns=2, layout=LAYOUT)
+    before, after = (
+        hit_sheet(one, lambda: scene(9), lambda _: scene(60), options) for one in (plain, filmed)
+    )
+    rows, columns = np.nonzero((before != after).any(axis=2))
+    assert rows.min() >= 4 + 80 + 2 * 16
+    assert columns.max() < 44
 
 
 @pytest.mark.parametrize(

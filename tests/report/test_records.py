@@ -48,6 +48,18 @@ def hit(**more):
     return changed(hits=[{**LINE["hits"][0], **more}])
 
 
+def test_the_first_example_of_the_person_says_where_in_a_video_it_is():
+    wrong = {"right": False, "picture": "b.mp4", "position_s": 7.5}
+    right = {"right": True, "picture": "q.mp4", "position_s": 1 / 3}
+    last = {**right, "position_s": 9.0}
+    assert read(changed(examples=[wrong, right, last]))[0].query.position == 1 / 3
+    assert read(changed(examples=[{**right, "position_s": None}, last]))[0].query.position is None
+    assert read(LINE)[0].query.position is None
+    for damaged in ([3], [{"position_s": 1.0}], [{**right, "position_s": "1"}], {"right": True}):
+        with pytest.raises(InputError, match="line 1 of x"):
+            read(changed(examples=damaged))
+
+
 def test_what_search_writes_comes_back(result):
     before = result(
         ("a.mp4", [1.5, 1, 9, 30]),

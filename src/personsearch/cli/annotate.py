@@ -67,7 +67,7 @@ def annotate(
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     seen = sights(read_file(answers))
-    make_folder(out)
+    _prepare(out, seen)
     done = _Copies(out, kind)
     order = sorted(range(len(seen)), key=lambda i: _order(seen[i]))  # a video is decoded once
     with Stills() as stills:
@@ -97,6 +97,15 @@ def annotate(
         )
 
 
+def _prepare(out: Path, seen: list[Sight]) -> None:
+    """Make the folder; UsageError where no frame of a video can be read here: once, not for every frame."""
+    from personsearch.media.container import pyav
+
+    if any(sight.is_frame for sight in seen):
+        pyav()
+    make_folder(out)
+
+
 def _order(sight: Sight) -> tuple[str, float, int]:
     return sight.file, sight.position or 0.0, sight.frame or 0
 
@@ -119,10 +128,8 @@ class _Copies:
         from personsearch.images import encode_jpeg, encode_png
         from personsearch.media.names import safe_name
 
-        # Of a frame that is named by both, the time stamp decides: positions in records are rounded.
-        position = sight.position if sight.frame is None else None
-        try:
-            picture = stills(Path(sight.file), sight.frame, position)
+        try:  # by time stamp and position, as far as known: joined recordings have the same stamp twice
+            picture = stills(Path(sight.file), sight.frame, sight.position)
         except InputError as error:
             self.failed.append(str(error))
             say(str(error))

@@ -97,25 +97,25 @@ def shot_name(hit: Hit) -> str:
 def shots_of(hits: Iterable[Hit]) -> Callable[[str], Picture]:
     """Loads the pictures of these hits by :func:`shot_name`; each video is decoded once, now.
 
-    What is loaded of videos stays in memory as JPEG. A picture that cannot be read is an InputError
-    when it is asked for.
+    What is loaded of videos stays in memory as JPEG. A picture that cannot be read is a
+    PersonSearchError when it is asked for.
     """
-    from personsearch.errors import InputError
+    from personsearch.errors import PersonSearchError
     from personsearch.images import decode, encode_jpeg, load
     from personsearch.media.stills import Stills
 
     frames = {shot_name(hit): (Path(hit.picture), hit.position) for hit in hits if hit.position is not None}
-    kept: dict[str, bytes | InputError] = {}
+    kept: dict[str, bytes | PersonSearchError] = {}
     with Stills() as stills:
         for name, (file, position) in sorted(frames.items(), key=lambda item: item[1]):
             try:
                 kept[name] = encode_jpeg(stills(file, position=position).pixels)
-            except InputError as error:
+            except PersonSearchError as error:  # also that videos cannot be read here at all
                 kept[name] = error
 
     def shown(name: str) -> Picture:
         found = kept.get(name)
-        if isinstance(found, InputError):
+        if isinstance(found, PersonSearchError):
             raise found
         return load(name) if found is None else decode(found, name)
 

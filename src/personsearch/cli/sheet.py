@@ -12,7 +12,7 @@ from personsearch.cli.options import FormatOption, JsonOption
 from personsearch.cli.output import Answer, Printer, chosen
 
 if TYPE_CHECKING:
-    from personsearch.types import Array, Picture, SearchResult
+    from personsearch.types import Array, Picture, Query, SearchResult
 
 OutOption = Annotated[
     Path,
@@ -76,7 +76,7 @@ def _sheets(results: list[SearchResult], columns: int, most: int | None, scenes:
     import numpy as np
 
     from personsearch.errors import InputError
-    from personsearch.images import load
+    from personsearch.media.stills import Stills
     from personsearch.report.hit_sheet import CROPS, SCENES, HitSheetOptions, hit_sheet
     from personsearch.report.sheets import PAPER
 
@@ -95,8 +95,9 @@ def _sheets(results: list[SearchResult], columns: int, most: int | None, scenes:
     for result in results:
         best = replace(result, hits=result.hits[:most])
 
-        def looked_for(scene: str = result.query.scene) -> Picture:
-            return load(scene)
+        def looked_for(query: Query = result.query) -> Picture:
+            with Stills() as stills:
+                return stills(Path(query.scene), position=query.position)
 
         sheets.append(hit_sheet(best, looked_for, shots_of(best.hits), options))
     width = max(part.shape[1] for part in sheets)

@@ -230,8 +230,9 @@ def camera(source: str, *, name: str | None = None, settings: CameraSettings | N
     Nothing is opened before :meth:`Camera.frames`.
 
     Raises:
-        UsageError: no address of a camera.
+        UsageError: no address of a camera, or PyAV is not installed.
     """
+    pyav()  # now, and not as a camera that cannot be reached in ten tries
     settings = CameraSettings() if settings is None else settings
     device = re.fullmatch(r"(?:webcam:|/dev/video)(\d{1,3})", source)
     if device:

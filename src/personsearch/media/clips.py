@@ -118,6 +118,7 @@ class Cutter:
         self._frames: Iterator[Any] | None = None
         self._clock = Clock(self._stream, by_dts=self._by_dts)
         self._zero: Fraction | None = None  # of the first frame
+        self._first_key: Fraction | None = None  # where it is stored, beside its sound
         self._waiting: tuple[Fraction, Any] | None = None  # read, but of a later piece
         self._current: tuple[Fraction, Any] | None = None  # read last; on the screen until the next
 
@@ -181,7 +182,11 @@ class Cutter:
         """What writes the sound; none after the join of recordings whose time stamps start anew there."""
         if self._zero is None or self._clock.zero != self._zero:
             return None
-        return self._sound.into(to, self._zero, start, end)
+        zero = self._zero
+        if self._by_dts and self._first_key is not None:
+            # Stamps of decoding are late by what the decoder holds back (B-frames); sound is not.
+            zero = min(zero, self._first_key)
+        return self._sound.into(to, zero, start, end)
 
     def _between(self, start: Fraction, end: Fraction) -> Iterator[tuple[Fraction, Any]]:
         """The frames that are on the screen from ``start`` to ``end``, with their positions."""
@@ -252,6 +257,8 @@ class Cutter:
                 return  # cut off: what is there is cut
             if packet is None:
                 return
+            if self._first_key is None and packet.is_keyframe and packet.dts is not None:
+                self._first_key = packet.dts * Fraction(packet.time_base)
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:

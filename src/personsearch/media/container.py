@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from typing import Any, BinaryIO
 
-from personsearch.errors import InputError
+from personsearch.errors import InputError, UsageError
 from personsearch.images import open_regular
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,dv"
@@ -67,34 +68,38 @@ def pyav() -> Any:
     """The library that reads video.
 
     Raises:
-        InputError: it is not installed.
+        UsageError: it is not installed. No InputError: no file is to blame, and none may be recorded
+            as one that cannot be read.
     """
     try:
         module: Any = importlib.import_module("av")
     except ImportError as error:
-        raise InputError(
+        raise UsageError(
             "the reader of videos is not installed", hint="pip install 'personsearch[video]'"
         ) from error
     return module
 
 
 @contextmanager
-def opened(path: Path, limits: Limits = LIMITS) -> Iterator[tuple[Any, Any]]:
+def opened(path: Path, limits: Limits = LIMITS, stopped: Event | None = None) -> Iterator[tuple[Any, Any]]:
     """PyAV's container of the video file ``path`` and its video stream, ready to be decoded.
+
+    Once ``stopped`` is set, the file seems to end where it has been read to.
 
     Raises:
         InputError: no video, damaged beyond opening, or beyond the limits.
+        UsageError: PyAV is not installed.
     """
     shown = printable(str(path))
     with open_regular(path) as file:
         if not file.read(1):
             raise InputError(f"{shown} is empty (0 bytes)", hint="give a video, such as MP4, MKV or AVI")
         file.seek(0)
-        with _container(file, shown, limits) as container:
+        with _container(Named(file, stopped), shown, limits) as container:
             yield container, _video_stream(container, shown, limits)
 
 
-def _container(file: BinaryIO, shown: str, limits: Limits) -> Any:
+def _container(file: Named, shown: str, limits: Limits) -> Any:
     av = pyav()
     options = {
         "protocol_whitelist": "",
@@ -106,7 +111,7 @@ def _container(file: BinaryIO, shown: str, limits: Limits) -> Any:
         "analyzeduration": "10000000",
     }
     try:
-        return av.open(_Named(file), options=options, container_options=options, metadata_errors="replace")
+        return av.open(file, options=options, container_options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise InputError(
             f"{shown} is not a video that can be read: {reason(error)}",
@@ -116,13 +121,20 @@ def _container(file: BinaryIO, shown: str, limits: Limits) -> Any:
         raise InputError(f"{shown} cannot be read: {error}", hint="check the disk") from error
 
 
-class _Named:
+class Named:
     """An open file without its name: FFmpeg judges formats by names, too, and the content is to decide."""
 
     name = "video"
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+    def __init__(self, file: BinaryIO, stopped: Event | None = None) -> None:
+        self.seek, self.tell = file.seek, file.tell
+        self._file, self._stopped = file, stopped
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; none once it is stopped, for FFmpeg may look for a packet up to the file's end."""
+        if self._stopped is not None and self._stopped.is_set():
+            return b""
+        return self._file.read(size)
 
 
 def _video_stream(container: Any, shown: str, limits: Limits) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from personsearch.images import open_regular
-from personsearch.media.container import CONTAINERS, Limits, pyav
+from personsearch.media.container import CONTAINERS, Limits, Named, pyav
 from personsearch.types import Array
 
 CODECS = (
@@ -59,7 +59,7 @@ class SoundTrack:
         }
         try:
             container = av.open(
-                _Named(file), options=options, container_options=options, metadata_errors="replace"
+                Named(file), options=options, container_options=options, metadata_errors="replace"
             )
         except av.error.FFmpegError:
             return
@@ -106,28 +106,19 @@ class SoundTrack:
             yield from frames
 
 
-class _Named:
-    """An open file without its name; see :mod:`personsearch.media.container`."""
-
-    name = "video"
-
-    def __init__(self, file: Any) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
-
-
 class Sound:
     """Writes the samples of a piece, each where it belongs; a hole in the sound becomes silence."""
 
     def __init__(
         self, to: Any, stream: Any, frames: Iterator[Any], begin: Fraction, length: Fraction
     ) -> None:
-        av = pyav()
         context = stream.codec_context
         self.rate = next((rate for rate in RATES if rate == context.sample_rate), RATES[0])
         layout = "mono" if context.channels == 1 else "stereo"
         self._channels = 1 if layout == "mono" else 2
         self._out = to.add_stream("aac", rate=self.rate, layout=layout)
-        self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=self.rate)
+        self._resampler: Any = None
+        self._form: tuple[str, str, int] | None = None  # of the sound that the resampler takes
         self._to, self._frames, self._begin, self._layout = to, frames, begin, layout
         self._total = round(length * self.rate)
         self._written = 0  # samples that were given to the encoder or wait for it
@@ -165,10 +156,24 @@ class Sound:
                 continue
             stamp = Fraction(frame.pts) * Fraction(frame.time_base)
             at = round((stamp - self._begin) * self.rate)
-            arrays = [made.to_ndarray() for made in self._resampler.resample(frame)]
+            rest = self._fit(frame)
+            arrays = [made.to_ndarray() for made in (*rest, *self._resampler.resample(frame))]
             if arrays:
-                return at, np.concatenate(arrays, axis=1)
+                return at - sum(made.samples for made in rest), np.concatenate(arrays, axis=1)
         return None
+
+    def _fit(self, frame: Any) -> list[Any]:
+        """Have a resampler for sound like ``frame``'s; what the one before still held.
+
+        Broadcasts change their channels between programmes, and a resampler takes one kind alone.
+        """
+        form = frame.format.name, frame.layout.name, frame.sample_rate
+        if form == self._form:
+            return []
+        rest = [] if self._resampler is None else list(self._resampler.resample(None))
+        self._form = form
+        self._resampler = pyav().AudioResampler(format="fltp", layout=self._layout, rate=self.rate)
+        return rest
 
     def _put(self, at: int, samples: Array) -> None:
         """Samples at their place: cut to the piece, silence before them where there is a hole."""

@@ -9,6 +9,7 @@ find the frame again, beside its position in seconds from the first frame.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -38,6 +39,13 @@ from personsearch.types import Array
 
 _STORES_DURATION = {"mov", "matroska", "avi", "mpegts", "flv", "asf", "ogg", "mxf"}
 """Containers that say how long the video is (or end in a time stamp that does); others are guessed at."""
+
+SAME = 1e-6
+"""Seconds below which two positions are one: records round to a millionth, no film has frames so near."""
+
+
+class Stopped(Exception):
+    """Somebody stopped or closed the video: what was read is not all there is."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -84,8 +92,10 @@ class Video:
     def __init__(self, path: Path | str, limits: Limits = LIMITS) -> None:
         self.path = Path(path)
         self._shown, self._limits = printable(str(path)), limits
+        self._stopped = threading.Event()
+        self._busy = threading.Lock()  # held while FFmpeg is at work, so that nobody closes it then
         with ExitStack() as closing:
-            self._container, self._stream = closing.enter_context(opened(self.path, limits))
+            self._container, self._stream = closing.enter_context(opened(self.path, limits, self._stopped))
             self._closing = closing.pop_all()
         self.duration = _duration(self._container, self._stream)
         tags = {**self._container.metadata, **self._stream.metadata}
@@ -109,8 +119,18 @@ class Video:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._closing.close()
+        """Let go of the file; in the middle of decoding, in whichever thread, after :meth:`stop`."""
+        self.stop()
+        with self._busy:
+            self._closing.close()
+
+    def stop(self) -> None:
+        """End decoding soon, from whichever thread; it cannot go on afterwards.
+
+        Between two frames that a rule takes there may be an hour that has to be decoded. Whoever
+        waits for the next one then gets :class:`Stopped`, no later than a packet from now.
+        """
+        self._stopped.set()
 
     @property
     def damage(self) -> str | None:
@@ -129,7 +149,23 @@ class Video:
 
         Raises:
             InputError: no frame at all can be decoded, or one is beyond the limits.
+            Stopped: before the last frame the video was stopped or closed.
         """
+        chosen = self._chosen(sampling)
+        while (frame := self._next(chosen)) is not None:
+            yield frame
+
+    def _next(self, frames: Iterator[Frame]) -> Frame | None:
+        with self._busy:
+            self._go_on()
+            return next(frames, None)
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise Stopped(f"{self._shown} was stopped after {self._clock.last_shown}")
+
+    def _chosen(self, sampling: Sampling) -> Iterator[Frame]:
+        """The frames that ``sampling`` takes; one who asks for the next has FFmpeg for himself."""
         chooser = sampling.chooser()
         # Elsewhere a position depends on all the frames before: stamps start anew, or are not there.
         skipping = sampling.kind == "keyframes" and self._form in INDEXED - {"avi"}
@@ -156,14 +192,24 @@ class Video:
     def find(self, pts: int | None, position: float | None = None) -> Frame | None:
         """The next frame with this time stamp and position, as far as given; None if no later one has.
 
-        The search goes forward only, from the frame that was found before, so that finding many costs
-        one decoding. Not to be mixed with :meth:`frames`.
+        Positions are the same that differ by less than :data:`SAME`. The search goes forward only,
+        from the frame that was found before, so that finding many costs one decoding. Not to be
+        mixed with :meth:`frames`.
+
+        Raises:
+            Stopped: the video was stopped or closed.
         """
+        with self._busy:
+            self._go_on()
+            return self._find(pts, position)
+
+    def _find(self, pts: int | None, position: float | None) -> Frame | None:
         if self._forward is None:
             self._forward = self._decoded()
         for frame in self._forward:
             here = self._clock.position(frame)
-            if pts in (None, self._clock.pts) and position in (None, float(here)):
+            there = position is None or abs(position - float(here)) < SAME
+            if there and pts in (None, self._clock.pts):
                 return self._frame(frame, here)
         return None
 
@@ -177,6 +223,8 @@ class Video:
             except (av.error.FFmpegError, OSError) as error:
                 self._broken_off = f"it cannot be read after {self._clock.last_shown}: {reason(error)}"
                 return
+            finally:
+                self._go_on()
             if packet is None:
                 return
             self._damaged += packet.is_corrupt

@@ -72,7 +72,9 @@ def _query_cell(
     result: SearchResult, query_picture: Callable[[], Picture], options: HitSheetOptions
 ) -> Array:
     pixels, gone = _shown(query_picture, result.query.box, QUERY, options)
-    return _cell(pixels, ["looked for", place(result.query.scene).name, gone], options)
+    position = result.query.position
+    when = "" if position is None else timecode(position)
+    return _cell(pixels, ["looked for", place(result.query.scene).name, gone or when], options)
 
 
 def _hit_cell(

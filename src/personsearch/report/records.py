@@ -100,14 +100,14 @@ def _answer(record: Any) -> SearchResult | Sight:
 
 
 def _result(record: dict[str, Any]) -> SearchResult:
-    query, kind = _of(record, "query", dict), _of(record, "similarity", str)
+    kind = _of(record, "similarity", str)
     if kind not in get_args(Similarity):
         raise ValueError(f"similarity is {kind[:40]!r}")
     hits = _of(record, "hits", list)
     if len(hits) > MOST_HITS:
         raise ValueError(f"it has {len(hits)} hits")
     return SearchResult(
-        query=Query(_text(query, "picture"), _box(query)),
+        query=_query(record),
         hits=tuple(_hit(hit) for hit in hits),
         gallery=_of(record, "gallery", str),
         model=_of(record, "model", str),
@@ -115,6 +115,18 @@ def _result(record: dict[str, Any]) -> SearchResult:
         pictures=_of(record, "pictures", int),
         people=_of(record, "people", int),
     )
+
+
+def _query(record: dict[str, Any]) -> Query:
+    """Whom the search was for: the first example of the person, which says where in a video it is."""
+    query, position = _of(record, "query", dict), None
+    for example in _maybe(record, "examples", list) or []:
+        if not isinstance(example, dict):
+            raise TypeError("an example is no object")
+        if _of(example, "right", bool):
+            position = _maybe_number(example, "position_s")
+            break
+    return Query(_text(query, "picture"), _box(query), position=position)
 
 
 def _hit(item: Any) -> Hit:
