@@ -33,8 +33,10 @@ from personsearch.cli.sources import (
     RecursiveOption,
     SceneOption,
     SourcesArgument,
+    camera_step,
     chosen_sampling,
     only_camera,
+    only_of_cameras,
     seconds_of,
 )
 
@@ -138,7 +140,7 @@ def index(
     by_content = keyframes or all_frames or scene is not None
     watch = _watch(frames, lasting, every, fps, by_content) if only_camera(sources) else None
     if watch is None:
-        _only_of_cameras(frames, lasting)
+        only_of_cameras(lasting, frames)
     job = Job(sources=sources, gallery=gallery, model=model, parts=parts, device=device, options=options)
     cluster = _cluster(engine, workers, ray_address, watch)
     printer = Printer(chosen(form, as_json))
@@ -234,13 +236,6 @@ def _following(model: str, gallery: Path, parts: Path) -> str:
     return f"next: personsearch search --query PHOTO {words}"
 
 
-def _only_of_cameras(frames: Path | None, lasting: str | None) -> None:
-    from personsearch.errors import UsageError
-
-    if frames is not None or lasting is not None:
-        raise UsageError("--frames and --for are for cameras", hint="leave them out for files")
-
-
 def _watch(
     frames: Path | None, lasting: str | None, every: str | None, fps: float | None, by_content: bool
 ) -> Watch:
@@ -252,10 +247,8 @@ def _watch(
             "a camera has no files that hits could show",
             hint="say where its pictures with people are kept: --frames DIR",
         )
-    if by_content:
-        raise UsageError("a camera is looked at in steps of time", hint="--every or --fps")
-    step = chosen_sampling(every, fps, False, None, False).value
-    return Watch(folder=frames, every=float(step), seconds=seconds_of(lasting))
+    step = camera_step(every, fps, by_content)
+    return Watch(folder=frames, every=step, seconds=seconds_of(lasting))
 
 
 def _complain(failures: tuple[Failure, ...], gallery: Path) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from personsearch.media.sampling import Sampling
 
 SOURCES_HELP = "Folders, patterns ('photos/**/*.jpg'), lists (.txt), pictures, videos; or a camera."
@@ -103,3 +105,30 @@ def only_camera(sources: list[str]) -> str | None:
             "a camera is watched alone", hint="one command a camera; each may write to a gallery in turn"
         )
     return cameras[0]
+
+
+def camera_step(every: str | None, fps: float | None, by_content: bool) -> float:
+    """Seconds between two frames of a camera; ``by_content`` if another rule chooses frames.
+
+    Raises:
+        UsageError: there is such a rule; it needs frames that were not dropped.
+    """
+    from personsearch.errors import UsageError
+
+    if by_content:
+        raise UsageError("a camera is looked at in steps of time", hint="--every or --fps")
+    return float(chosen_sampling(every, fps, False, None, False).value)
+
+
+def only_of_cameras(lasting: str | None, frames: Path | None = None) -> None:
+    """Refuse options that mean nothing for files.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    from personsearch.errors import UsageError
+
+    given = [name for name, value in (("--frames", frames), ("--for", lasting)) if value is not None]
+    if given:
+        verb = "are" if len(given) > 1 else "is"
+        raise UsageError(f"{' and '.join(given)} {verb} for cameras", hint="leave it out for files")
