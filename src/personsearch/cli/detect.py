@@ -34,6 +34,7 @@ from personsearch.cli.sources import (
     SourcesArgument,
     camera_step,
     chosen_sampling,
+    incomplete,
     only_camera,
     only_of_cameras,
     seconds_of,
@@ -243,16 +244,12 @@ class _Frames:
     def complain(self) -> None:
         """End with the code of a job that is done in part, if it is."""
         from personsearch.cli.failures import say
-        from personsearch.errors import PartialFailure
 
         health = self._camera.health
         if health.failures:
             say(f"{self._camera.name}: {health.last_error}")
         if health.failures or self.failed:
-            raise PartialFailure(
-                f"not everything that camera {self._camera.name} saw was looked at",
-                hint="the lines above say why; all else was",
-            )
+            raise incomplete(self._camera)
 
 
 def answer(picture: Picture, seen: Detections, fingerprint: str, *, embed: bool) -> Answer:

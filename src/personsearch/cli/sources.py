@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from personsearch.errors import PartialFailure
+    from personsearch.media.camera import Camera
     from personsearch.media.sampling import Sampling
 
 SOURCES_HELP = "Folders, patterns ('photos/**/*.jpg'), lists (.txt), pictures, videos; or a camera."
@@ -132,3 +134,13 @@ def only_of_cameras(lasting: str | None, frames: Path | None = None) -> None:
     if given:
         verb = "are" if len(given) > 1 else "is"
         raise UsageError(f"{' and '.join(given)} {verb} for cameras", hint="leave it out for files")
+
+
+def incomplete(camera: Camera) -> PartialFailure:
+    """The end of a command that missed something of a camera, and said what."""
+    from personsearch.errors import PartialFailure
+
+    return PartialFailure(
+        f"not everything that camera {camera.name} saw was looked at",
+        hint="the lines above say why; all else was",
+    )

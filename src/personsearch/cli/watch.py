@@ -28,6 +28,7 @@ from personsearch.cli.sources import (
     RecursiveOption,
     SourcesArgument,
     chosen_sampling,
+    incomplete,
     only_camera,
     seconds_of,
 )
@@ -78,6 +79,9 @@ ConfOption = Annotated[
 ]
 RELOAD = 10.0
 """Seconds after which a camera's watch reads the named people anew."""
+
+LOOK = 2.5
+"""Seconds after which a camera's watch that indexes looks at who came into the gallery."""
 
 
 def watch(
@@ -232,6 +236,7 @@ class _Run:
         self.sources, self.gallery, self.searcher, self.lookout = sources, gallery, searcher, lookout
         self.again, self.sampling, self.conf, self.lasting = again, sampling, conf, lasting
         self.recursive = recursive
+        self._breaks = 0
 
     def files(self, *, once: bool, index: bool, pause: float, progress: Progress) -> None:
         """Round after round over the files, until the time is up; or one round."""
@@ -240,14 +245,12 @@ class _Run:
         end = None if self.lasting is None else time.monotonic() + self.lasting
         step = self._indexing(once, progress) if index else self._looking(once, progress)
         while True:
-            failed = step()
-            if once:
+            failed, now = step(), time.monotonic()
+            if once or (end is not None and now >= end):
                 if failed:
                     raise PartialFailure(f"{failed} files could not be used", hint="the lines above say why")
                 return
-            if end is not None and time.monotonic() + pause > end:
-                return
-            time.sleep(pause)
+            time.sleep(pause if end is None else min(pause, end - now))  # the last round is at the end
             self.again()
 
     def _looking(self, once: bool, progress: Progress) -> Callable[[], int]:
@@ -336,16 +339,36 @@ class _Run:
         )
         last = time.monotonic()
         for _ in watch.steps():
+            self._say_break(source)
             if time.monotonic() - last >= RELOAD:
                 last = time.monotonic()
                 self.again()
+        self._say_break(source)
+        if source.health.failures or watch.failed:
+            raise incomplete(source)
+
+    def _say_break(self, source: Camera) -> None:
+        """Say that the camera broke off, once for each time."""
+        from personsearch.cli.failures import say
+
+        if source.health.failures > self._breaks:
+            self._breaks = source.health.failures
+            say(f"{source.name}: {source.health.last_error}")
 
     def _index_camera(self, source: Camera, frames: Path, every: float) -> None:
+        from personsearch.cli.failures import say
         from personsearch.indexing.cameras import Watch, index_camera
         from personsearch.indexing.watch_sources import GalleryWatch
 
         watch = GalleryWatch(gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.conf)
         watch.start()
         how = Watch(folder=frames, every=every, seconds=self.lasting, min_score=self.conf)
-        index_camera(source, self.gallery.path, self.searcher, how, progress=watch.after_each(2.5))
-        watch.look()
+        looking = watch.after_each(LOOK, self.again)
+        try:
+            report = index_camera(source, self.gallery.path, self.searcher, how, progress=looking)
+        finally:  # who was seen last is told, too, if the camera is lost or somebody ends the watch
+            watch.look()
+        for failure in report.failures:
+            say(f"{failure.path}: {failure.error}")
+        if report.failures:
+            raise incomplete(source)

@@ -211,6 +211,11 @@ class CameraWatch:
     min_score: float = 0.5
     complain: Callable[[str], None] = warnings.warn
 
+    @property
+    def failed(self) -> int:
+        """How many frames the model failed on."""
+        return self._ask.failures.bad
+
     def __post_init__(self) -> None:
         self._ask = CarefulSearcher(self.searcher)
 
@@ -303,8 +308,13 @@ class GalleryWatch:
 
         self.lookout.news(asked, alert)
 
-    def after_each(self, every: float) -> Progress:
-        """A progress that passes items through and looks at the gallery meanwhile, once in ``every`` s."""
+    def after_each(self, every: float, before: Callable[[], None] = lambda: None) -> Progress:
+        """A progress that passes items through and looks at the gallery meanwhile, once in ``every`` s.
+
+        Args:
+            every: seconds.
+            before: done before each look.
+        """
 
         def passed(items: Iterable[T], label: str, *, total: int | None = None, done: int = 0) -> Iterator[T]:
             last = time.monotonic()
@@ -312,6 +322,7 @@ class GalleryWatch:
                 yield item
                 if time.monotonic() - last >= every:
                     last = time.monotonic()
+                    before()
                     self.look()
 
         return passed
