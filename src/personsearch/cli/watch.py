@@ -283,7 +283,8 @@ class _Run:
         from personsearch.errors import InputError, LockedError
         from personsearch.indexing.local import index_sources
         from personsearch.indexing.options import IndexOptions
-        from personsearch.indexing.watch_sources import GalleryWatch, are_folders
+        from personsearch.indexing.watch_gallery import GalleryWatch
+        from personsearch.indexing.watch_sources import are_folders
 
         watch = GalleryWatch(gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.conf)
         watch.start()
@@ -358,7 +359,7 @@ class _Run:
     def _index_camera(self, source: Camera, frames: Path, every: float) -> None:
         from personsearch.cli.failures import say
         from personsearch.indexing.cameras import Watch, index_camera
-        from personsearch.indexing.watch_sources import GalleryWatch
+        from personsearch.indexing.watch_gallery import GalleryWatch
 
         watch = GalleryWatch(gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.conf)
         watch.start()
