@@ -47,13 +47,13 @@ def clips(
       personsearch search -q photo.jpg --largest -m model -g gallery --json | personsearch clips --out clips
       personsearch clips hits.jsonl --out clips --before 10s --after 10s --format paths
     """
-    from personsearch.cli.sources import seconds_of
+    from personsearch.cli.sources import length_of
     from personsearch.errors import PartialFailure
     from personsearch.media.container import pyav
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json, listing=True), null)
-    around = _length(before, seconds_of), _length(after, seconds_of)
+    around = length_of(before), length_of(after)
     hits = [hit for result in read_searches(answers) for hit in result.hits]
     filmed = [hit for hit in hits if hit.position is not None]
     pyav()
@@ -79,11 +79,6 @@ def clips(
             f"videos that could not be cut: {len(work.failed)}",
             hint="the lines above say why; the other clips are done",
         )
-
-
-def _length(text: str, seconds_of: Any) -> float:
-    """Seconds of ``3s``; also none at all."""
-    return 0.0 if text.strip() in ("0", "0s") else float(seconds_of(text))
 
 
 @dataclass

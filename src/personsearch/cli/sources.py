@@ -90,6 +90,15 @@ def seconds_of(text: str | None) -> float | None:
     return None if text is None else float(every(text).value)
 
 
+def length_of(text: str) -> float:
+    """A length of time in seconds that may also be none at all: ``3s`` is 3.0, ``0`` and ``0s`` are 0.0.
+
+    Raises:
+        UsageError: no length of time.
+    """
+    return 0.0 if text.strip() in ("0", "0s") else seconds_of(text) or 0.0
+
+
 def only_camera(sources: list[str]) -> str | None:
     """The camera, if the sources are one; None if they are files.
 

@@ -106,7 +106,7 @@ def _container(file: BinaryIO, shown: str, limits: Limits) -> Any:
         "analyzeduration": "10000000",
     }
     try:
-        return av.open(_Named(file), options=options, container_options=options, metadata_errors="replace")
+        return av.open(Named(file), options=options, container_options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise InputError(
             f"{shown} is not a video that can be read: {reason(error)}",
@@ -116,7 +116,7 @@ def _container(file: BinaryIO, shown: str, limits: Limits) -> Any:
         raise InputError(f"{shown} cannot be read: {error}", hint="check the disk") from error
 
 
-class _Named:
+class Named:
     """An open file without its name: FFmpeg judges formats by names, too, and the content is to decide."""
 
     name = "video"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from personsearch.images import open_regular
-from personsearch.media.container import CONTAINERS, Limits, pyav
+from personsearch.media.container import CONTAINERS, Limits, Named, pyav
 from personsearch.types import Array
 
 CODECS = (
@@ -59,7 +59,7 @@ class SoundTrack:
         }
         try:
             container = av.open(
-                _Named(file), options=options, container_options=options, metadata_errors="replace"
+                Named(file), options=options, container_options=options, metadata_errors="replace"
             )
         except av.error.FFmpegError:
             return
@@ -104,15 +104,6 @@ class SoundTrack:
             if packet is None:
                 return
             yield from frames
-
-
-class _Named:
-    """An open file without its name; see :mod:`personsearch.media.container`."""
-
-    name = "video"
-
-    def __init__(self, file: Any) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
 class Sound:
