@@ -11,6 +11,7 @@ import sys
 import time
 import types
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -430,16 +431,19 @@ def yard(monkeypatch):
     """Makes the camera of every address one that shows these scenes, and then what ``after`` gives."""
 
     def at(*shots, after=lambda: scene(-1), attempts=2) -> None:
-        def opener():
-            for pixels in shots:
+        def opener(left):
+            while left:
+                pixels = left.pop(0)
                 yield lambda p=pixels: p
                 time.sleep(0.05)
             while True:
-                yield lambda p=after(): p
+                pixels = after()
+                yield lambda p=pixels: p
                 time.sleep(0.02)
 
         def made(address, *, name=None, **more):
-            return Camera(name or "yard", opener, CameraSettings(attempts=attempts, wait=0.01))
+            opened = partial(opener, list(shots))
+            return Camera(name or "yard", opened, CameraSettings(attempts=attempts, wait=0.01))
 
         monkeypatch.setattr("personsearch.media.camera.camera", made)
         monkeypatch.setattr("personsearch.cli.watch.LOOK", 0.05)
@@ -539,6 +543,37 @@ def test_the_last_round_of_a_watch_is_at_its_end(command, ana: Path, tmp_path: P
     words = ("watch", tmp_path / "new", "-g", ana, "-m", "m", *ALIKE)
     assert command(*words, "--poll", "10s", "--for", "25s").code == 0
     assert rounds == [0.0, 10.0, 20.0, 25.0]
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_channels_of_a_recorder_are_cameras_with_names(command, ana, tmp_path, yard, index: bool) -> None:
+    found = []
+    for x, name in ((20, "gate"), (40, "hall"), (60, "gate")):
+        yard(scene(x))
+        words = [word for word in camera_words(ana, tmp_path, "--for", "300ms") if index or word != "--index"]
+        words[1] = f"rtsp://10.0.0.7/live?channel={len(name)}"
+        found.append([alert["camera"] for alert in alerts(command(*words, "--camera", name))])
+    assert found == [["gate"], ["hall"], []]  # at the gate a moment ago
+    for verb, more in (("watch", ALIKE), ("index", ())):
+        ended = command(verb, words[1], "-g", ana, "-m", "m", "--frames", tmp_path / "seen", *more)
+        assert ended.code == 2
+        assert ended.errors == ["error: this camera needs a name: others may be rtsp://10.0.0.7/live, too"]
+
+
+@pytest.mark.parametrize("more", [(), ("--index",)])
+def test_watch_calls_files_by_the_name_of_their_camera(command, ana: Path, tmp_path: Path, more) -> None:
+    (tmp_path / "empty").mkdir()
+    words = ("-g", ana, "-m", "m", "--once", *ALIKE, "--quiet", "1h", *more)
+    found = []
+    for name in ((), ("--camera", "yard")):
+        words = (*words, "--state", tmp_path / f"{len(name)}.jsonl", *name)
+        assert command("watch", tmp_path / "empty", *words).code == 0  # begins here
+        for folder in ("north", "south"):
+            file = tmp_path / "new" / folder / "1.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(scene(10 * len(name) + (40 if folder == "north" else 120))).save(file)
+        found.append([alert["camera"] for alert in alerts(command("watch", tmp_path / "new", *words))])
+    assert found == [[None, None], ["yard"]]  # one camera: the other picture is of a moment later
 
 
 def test_watch_says_what_is_wrong(command, gallery: Path, ana: Path, photos: Path, tmp_path: Path) -> None:

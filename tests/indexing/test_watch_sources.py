@@ -83,7 +83,7 @@ RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
 
 @pytest.fixture
 def news(tmp_path: Path, album: Path, new_searcher: Callable) -> Callable[..., list[tuple[str, int]]]:
-    """Indexes the album anew, and says who came into the gallery: name of the picture, number of the person."""
+    """Indexes the album anew, and says who came into the gallery: in which picture, by which number."""
     index_sources([album], tmp_path / "g", new_searcher())
 
     def look(index: bool = True, start: bool = True, **more: object) -> list[tuple[str, int]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,8 +43,9 @@ from personsearch.cli.sources import (
 from personsearch.progress import timecode
 
 if TYPE_CHECKING:
-    from personsearch.indexing.model_failures import FrameFailures
+    from personsearch.indexing.model_failures import CarefulSearcher
     from personsearch.media.sampling import Sampling
+    from personsearch.progress import Progress
     from personsearch.types import Detections, Picture
 
 ConfOption = Annotated[
@@ -89,7 +91,6 @@ def detect(
       personsearch detect webcam:0 --every 1s --for 10s --model model
     """
     from personsearch.baselines.open import Where, open_searcher
-    from personsearch.cli.failures import say
     from personsearch.indexing.model_failures import CarefulSearcher
     from personsearch.progress import console
 
@@ -106,27 +107,36 @@ def detect(
     searcher = open_searcher(model, Where(parts=parts, device=device))
     if progress is ProgressKind.AUTO and sys.stdout.isatty():
         progress = ProgressKind.NONE  # the answers themselves say how far it is; a bar would run into them
-    ask = CarefulSearcher(searcher)
+    printed = partial(answer, fingerprint=searcher.fingerprint, embed=embed)
+    _tell(shots, CarefulSearcher(searcher), conf, printed, printer, console(progress))
+    shots.complain()
+
+
+def _tell(
+    shots: _Files | _Frames,
+    ask: CarefulSearcher,
+    conf: float,
+    answer_of: Callable[[Picture, Detections], Answer],
+    printer: Printer,
+    progress: Progress,
+) -> None:
+    """Say who is in each shot; those that the model fails on are said, too, and count as failed."""
+    from personsearch.cli.failures import say
+    from personsearch.errors import PersonSearchError
+
     last = None  # video whose path was said
-    for picture, besides in console(progress)(iter(shots), "detecting", total=shots.total):
+    for picture, besides in progress(iter(shots), "detecting", total=shots.total):
         seen = ask(picture)
         if isinstance(seen, str):
             shots.failed.add(besides.get("video") or picture.name)
             say(f"{picture.name}: the model failed: {seen}")
             continue
-        told = answer(picture, seen.take(seen.scores >= conf), searcher.fingerprint, embed=embed)
+        told = answer_of(picture, seen.take(seen.scores >= conf))
         video = besides.get("video")
         paths = told.paths if video is None else [video] * (bool(told.paths) and video != last)
         last = video if told.paths else last
         printer(replace(told, record={**told.record, **besides}, paths=paths))
-    _stop_if_nothing(ask.failures)
-    shots.complain()
-
-
-def _stop_if_nothing(failures: FrameFailures) -> None:
-    """End as a job that failed if the model failed on everything that it was shown."""
-    from personsearch.errors import PersonSearchError
-
+    failures = ask.failures
     if failures.bad and not failures.good:
         raise PersonSearchError(
             f"the model failed on everything: {failures.said}", hint="--debug shows where"

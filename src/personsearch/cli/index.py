@@ -25,6 +25,7 @@ from personsearch.cli.options import (
 from personsearch.cli.output import Answer, Printer, chosen
 from personsearch.cli.sources import (
     AllFramesOption,
+    CameraOption,
     EveryOption,
     FollowOption,
     ForOption,
@@ -35,6 +36,7 @@ from personsearch.cli.sources import (
     SourcesArgument,
     camera_step,
     chosen_sampling,
+    name_for,
     only_camera,
     only_of_cameras,
     seconds_of,
@@ -52,10 +54,6 @@ _COUNTS = ("added", "unchanged", "updated", "removed", "moved", "duplicates")
 
 RetryOption = Annotated[
     bool, typer.Option("--retry-failed", help="Try files again that failed and have not changed.")
-]
-NameOption = Annotated[
-    str | None,
-    typer.Option("--camera", help="Name of the camera, instead of what files say.", show_default=False),
 ]
 TimeOption = Annotated[
     str, typer.Option("--time-from", help="exif, mtime or filename:PATTERN such as %Y-%m-%d_%H.")
@@ -105,7 +103,7 @@ def index(
     keyframes: KeyframesOption = False,
     scene: SceneOption = None,
     all_frames: AllFramesOption = False,
-    camera: NameOption = None,
+    camera: CameraOption = None,
     time_from: TimeOption = "exif",
     near_duplicates: NearOption = False,
     frames: FramesOption = None,
@@ -138,8 +136,11 @@ def index(
     given = {"recursive": recursive, "follow_links": follow_links, "retry_failed": retry_failed}
     options = _options(sampling, camera, time_from, near_duplicates, given)
     by_content = keyframes or all_frames or scene is not None
-    watch = _watch(frames, lasting, every, fps, by_content) if only_camera(sources) else None
-    if watch is None:
+    address = only_camera(sources)
+    watch = _watch(frames, lasting, every, fps, by_content) if address is not None else None
+    if address is not None:
+        name_for(address, camera)
+    else:
         only_of_cameras(lasting, frames)
     job = Job(sources=sources, gallery=gallery, model=model, parts=parts, device=device, options=options)
     cluster = _cluster(engine, workers, ray_address, watch)

@@ -52,6 +52,11 @@ ForOption = Annotated[
     ),
 ]
 
+CameraOption = Annotated[
+    str | None,
+    typer.Option("--camera", help="Name of the camera, instead of what files say.", show_default=False),
+]
+
 
 def chosen_sampling(
     every: str | None, fps: float | None, keyframes: bool, scene: float | None, all_frames: bool
@@ -116,6 +121,24 @@ def only_camera(sources: list[str]) -> str | None:
             "a camera is watched alone", hint="one command a camera; each may write to a gallery in turn"
         )
     return cameras[0]
+
+
+def name_for(address: str, given: str | None) -> str | None:
+    """The name to open a camera by, whose people are kept under it; None if its address is one.
+
+    Raises:
+        UsageError: it was given none, and a part of the address is left out of names, for it may be
+            a password. The channels of a recorder often differ in nothing else.
+    """
+    from personsearch.errors import UsageError
+    from personsearch.media.camera import redacted
+
+    if not given and ("?" in address or "#" in address):
+        raise UsageError(
+            f"this camera needs a name: others may be {redacted(address)}, too",
+            hint="--camera NAME, another one for each channel of a recorder",
+        )
+    return given or None
 
 
 def camera_step(every: str | None, fps: float | None, by_content: bool) -> float:
