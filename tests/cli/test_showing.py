@@ -9,13 +9,17 @@ import os
 import runpy
 import sys
 import time
+import types
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.named import Example, NamedPeople, NamedPerson
 from personsearch.media.camera import Camera, CameraSettings
 
@@ -465,6 +469,156 @@ def test_watch_a_camera(command, ana: Path, tmp_path: Path, monkeypatch) -> None
         assert picture.size == (200, 100)
     assert Path(alert["picture"]).parent == (tmp_path / "seen" / "yard").resolve()
     assert alerts(command(*words)) == []  # seen a moment ago, by another run
+
+
+@pytest.fixture
+def yard(monkeypatch):
+    """Makes the camera of every address one that shows these scenes, and then what ``after`` gives."""
+
+    def at(*shots, after=lambda: scene(-1), attempts=2) -> None:
+        def opener(left):
+            while left:
+                pixels = left.pop(0)
+                yield lambda p=pixels: p
+                time.sleep(0.05)
+            while True:
+                pixels = after()
+                yield lambda p=pixels: p
+                time.sleep(0.02)
+
+        def made(address, *, name=None, **more):
+            opened = partial(opener, list(shots))
+            return Camera(name or "yard", opened, CameraSettings(attempts=attempts, wait=0.01))
+
+        monkeypatch.setattr("personsearch.media.camera.camera", made)
+        monkeypatch.setattr("personsearch.cli.watch.LOOK", 0.05)
+        monkeypatch.setattr("personsearch.cli.watch.RELOAD", 0.05)
+
+    return at
+
+
+def lost() -> None:
+    raise OSError("switched off")
+
+
+def camera_words(gallery: Path, folder: Path, *more: str) -> tuple:
+    words = ("watch", "rtsp://10.0.0.7/1", "-g", gallery, "-m", "m", "--every", "10ms", *ALIKE)
+    return (*words, "--index", "--frames", folder / "seen", *more)
+
+
+def test_watch_indexes_a_camera(command, ana: Path, tmp_path: Path, yard) -> None:
+    yard(scene(20), scene(24), scene(60, GREEN))
+    ended = command(*camera_words(ana, tmp_path, "--for", "600ms"))
+    assert (ended.code, ended.err) == (0, "")
+    (alert,) = alerts(ended)
+    assert (alert["person"], alert["camera"]) == ("Ana", "yard")
+    kept = sorted((tmp_path / "seen" / "yard").iterdir())
+    assert len(kept) == 3
+    assert Path(alert["picture"]) in kept
+    with Gallery.open(ana) as gallery:
+        assert gallery.stored([alert["detection"]])
+    assert alerts(command(*camera_words(ana, tmp_path, "--for", "300ms"))) == []
+
+
+def test_who_was_seen_last_is_told_though_the_camera_is_lost(command, ana, tmp_path, yard, monkeypatch):
+    yard(scene(20), after=lost)
+    monkeypatch.setattr("personsearch.cli.watch.LOOK", 100.0)
+    ended = command(*camera_words(ana, tmp_path, "--for", "20s"))
+    assert [alert["person"] for alert in alerts(ended)] == ["Ana"]
+    assert (ended.code, "camera yard cannot be reached: switched off" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_breaks_of_a_watched_camera_are_said(command, ana, tmp_path, yard, index: bool) -> None:
+    yard(scene(20), after=lost, attempts=10**6)
+    words = camera_words(ana, tmp_path, "--for", "500ms")
+    ended = command(*[word for word in words if index or word != "--index"])
+    assert [alert["person"] for alert in alerts(ended)] == ["Ana"]
+    assert (ended.code, ended.errors[0]) == (3, "error: yard: switched off")
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_who_gets_a_name_meanwhile_is_watched_for(command, ana, tmp_path, yard, index: bool) -> None:
+    people = NamedPeople(ana)
+    red = people.load("Ana").examples[0]
+    green = replace(red, vector=np.array([30 / 255, 220 / 255, 30 / 255], np.float32))
+    shots = iter(range(10**6))
+
+    def after():
+        number = next(shots)
+        if number == 5:
+            people.change("Gil", lambda _: NamedPerson(name="Gil", examples=(green,)))
+        return scene(60, GREEN) if number > 25 else scene(-1)
+
+    yard(after=after)
+    words = camera_words(ana, tmp_path, "--for", "1500ms")
+    ended = command(*[word for word in words if index or word != "--index"])
+    assert [alert["person"] for alert in alerts(ended)] == ["Gil"]
+
+
+def test_a_watch_waits_while_somebody_else_writes(command, ana: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    words = ("watch", new, "-g", ana, "-m", "m", "--index", *ALIKE, "--poll", "50ms")
+    assert command(*words, "--once").code == 0  # begins here
+    Image.fromarray(scene(40)).save(new / "1.png")
+    with Gallery.open(ana, writable=True):
+        ended = command(*words, "--for", "200ms")
+        assert (ended.code, ended.out) == (0, "")
+        assert "is being written by" in ended.errors[0]
+        assert command(*words, "--once").code == 6
+    assert [alert["person"] for alert in alerts(command(*words, "--for", "100ms"))] == ["Ana"]
+
+
+def test_the_last_round_of_a_watch_is_at_its_end(command, ana: Path, tmp_path: Path, monkeypatch) -> None:
+    """By a clock of its own: rounds every 10 s for 25 s are four, the last one at the end."""
+    clock = types.SimpleNamespace(now=0.0)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    fake = types.SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep, time=time.time)
+    monkeypatch.setattr("personsearch.cli.watch.time", fake)
+    (tmp_path / "new").mkdir()
+    rounds: list[float] = []
+    monkeypatch.setattr(
+        "personsearch.indexing.watch_sources.FileWatch.round",
+        lambda self: rounds.append(clock.now) or iter(()),
+    )
+    words = ("watch", tmp_path / "new", "-g", ana, "-m", "m", *ALIKE)
+    assert command(*words, "--poll", "10s", "--for", "25s").code == 0
+    assert rounds == [0.0, 10.0, 20.0, 25.0]
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_channels_of_a_recorder_are_cameras_with_names(command, ana, tmp_path, yard, index: bool) -> None:
+    found = []
+    for x, name in ((20, "gate"), (40, "hall"), (60, "gate")):
+        yard(scene(x))
+        words = [word for word in camera_words(ana, tmp_path, "--for", "300ms") if index or word != "--index"]
+        words[1] = f"rtsp://10.0.0.7/live?channel={len(name)}"
+        found.append([alert["camera"] for alert in alerts(command(*words, "--camera", name))])
+    assert found == [["gate"], ["hall"], []]  # at the gate a moment ago
+    for verb, more in (("watch", ALIKE), ("index", ())):
+        ended = command(verb, words[1], "-g", ana, "-m", "m", "--frames", tmp_path / "seen", *more)
+        assert ended.code == 2
+        assert ended.errors == ["error: this camera needs a name: others may be rtsp://10.0.0.7/live, too"]
+
+
+@pytest.mark.parametrize("more", [(), ("--index",)])
+def test_watch_calls_files_by_the_name_of_their_camera(command, ana: Path, tmp_path: Path, more) -> None:
+    (tmp_path / "empty").mkdir()
+    words = ("-g", ana, "-m", "m", "--once", *ALIKE, "--quiet", "1h", *more)
+    found = []
+    for name in ((), ("--camera", "yard")):
+        words = (*words, "--state", tmp_path / f"{len(name)}.jsonl", *name)
+        assert command("watch", tmp_path / "empty", *words).code == 0  # begins here
+        for folder in ("north", "south"):
+            file = tmp_path / "new" / folder / "1.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(scene(10 * len(name) + (40 if folder == "north" else 120))).save(file)
+        found.append([alert["camera"] for alert in alerts(command("watch", tmp_path / "new", *words))])
+    assert found == [[None, None], ["yard"]]  # one camera: the other picture is of a moment later
 
 
 def test_watch_says_what_is_wrong(command, gallery: Path, ana: Path, photos: Path, tmp_path: Path) -> None:

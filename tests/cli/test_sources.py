@@ -66,7 +66,8 @@ def test_index_a_film_and_other_sources(command, searcher, walk: Path, photos: P
         (("--every", "soon"), "is not a step between frames"),
         (("--scene", "3"), "a change of 3"),
         (("--time-from", "moon"), "time from 'moon' is not understood"),
-        (("--frames", "x"), "--frames and --for are for cameras"),
+        (("--frames", "x"), "--frames is for cameras"),
+        (("--frames", "x", "--for", "1m"), "--frames and --for are for cameras"),
     ],
 )
 def test_options_that_cannot_be_meant(command, searcher, photos: Path, words, said: str) -> None:
@@ -74,6 +75,66 @@ def test_options_that_cannot_be_meant(command, searcher, photos: Path, words, sa
     assert ended.code == 2
     assert said in ended.errors[0]
     assert not (photos.parent / "g").exists()
+
+
+def failing(searcher, on) -> None:
+    """The searcher fails on the pictures whose number, from 0 on, is ``on``."""
+    real, calls = searcher.detect, iter(range(10**6))
+
+    def detect(picture):
+        if on(next(calls)):
+            raise RuntimeError("no kernel")
+        return real(picture)
+
+    searcher.detect = detect
+
+
+def test_detect_passes_over_what_the_model_fails_on(command, searcher, walk: Path, photos: Path) -> None:
+    words = ("detect", walk, photos / "a.png", "--model", "m", "--progress", "none")
+    failing(searcher, lambda n: n in (1, 3))
+    ended = command(*words, "--every", "500ms")
+    assert ended.code == 3
+    assert [one.get("position_s") for one in answers(ended)] == [0.0, 1.0, 2.0, 2.5, None]
+    assert [line for line in ended.errors if "the model failed" in line] == [
+        f"error: {walk}@00:00:0{at}: the model failed: RuntimeError: no kernel" for at in ("0.500", "1.500")
+    ]
+    assert "1 of 2 files could not be used, or not whole" in ended.err
+
+
+@pytest.mark.parametrize("step", ["1s", "100ms"])
+def test_detect_fails_if_the_model_fails_on_everything(command, searcher, walk: Path, step: str) -> None:
+    failing(searcher, lambda n: True)
+    ended = command("detect", walk, "--model", "m", "--progress", "none", "--every", step)
+    assert (ended.code, ended.out) == (1, "")
+    said = "on 20 frames in a row" if step == "100ms" else "on everything"
+    assert f"the model failed {said}: RuntimeError: no kernel" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("rtsp://h/1", "--scene", "0.1"), "a camera is looked at in steps of time"),
+        (("rtsp://h/1", "--all-frames"), "a camera is looked at in steps of time"),
+        (("rtsp://h/1", "--keyframes"), "a camera is looked at in steps of time"),
+        (("a.png", "--for", "10s"), "--for is for cameras"),
+    ],
+)
+def test_detect_refuses_what_cannot_be_meant(command, searcher, photos: Path, words, said: str) -> None:
+    source, *options = words
+    ended = command("detect", photos / source if "." in source else source, "--model", "m", *options)
+    assert (ended.code, said in ended.errors[0]) == (2, True)
+
+
+def test_detect_says_that_a_camera_broke_off(command, searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def frames():
+        yield lambda: scene(20)
+        raise OSError("cable")
+
+    fake = Camera("yard", frames, CameraSettings(wait=0.001, longest_wait=0.01, attempts=99))
+    monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: fake)
+    ended = command("detect", "rtsp://h/1", "--model", "m", "--for", "100ms", "--every", "10ms")
+    assert answers(ended)
+    assert (ended.code, ended.errors[0]) == (3, "error: yard: cable")
 
 
 def test_a_camera(command, searcher, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,3 +98,21 @@ def test_no_name_of_a_camera_leads_elsewhere(name: str, tmp_path: Path) -> None:
     assert folder not in ("", ".", "..")
     assert (tmp_path / folder).resolve().parent == tmp_path.resolve()
     assert len(folder) <= 100
+
+
+def test_what_a_slow_camera_sees_does_not_wait_for_its_next_frame(
+    tmp_path: Path, new_searcher: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("personsearch.indexing.cameras.SECONDS", 0.0)
+    people: list[int] = []
+
+    def progress(items: Iterator, label: str, **more: object) -> Iterator:
+        for item in items:
+            yield item
+            with Gallery.open(tmp_path / "g") as gallery:
+                people.append(gallery.people)
+
+    source = Camera("yard", Slow([yard(True, 1), yard(False), yard(True, 9)]), QUICK)
+    how = watch(tmp_path / "seen", most=3)
+    index_camera(source, tmp_path / "g", new_searcher(), how, progress=progress)
+    assert people == [1, 1, 2]

@@ -213,4 +213,8 @@ def test_a_video_is_whole_or_not_at_all(
     real, calls = searcher.detect, []
     searcher.detect = lambda picture: calls.append(1) or (1 / 0 if len(calls) == 4 else real(picture))
     said, written = asked(extractor(gallery, Desk(50, 999), searcher), files(gallery, clip))
+    assert (said[0]["kind"], said[0]["frames"], bool(written)) == ("seen", 5, True)
+    assert said[0]["damage"] == "the model failed on 1 frame: ZeroDivisionError: division by zero"
+    searcher.detect = lambda picture: 1 / 0
+    said, written = asked(extractor(gallery, Desk(50, 999), searcher), files(gallery, clip))
     assert (said[0]["kind"], written) == ("failed", [])

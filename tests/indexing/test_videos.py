@@ -243,22 +243,50 @@ def test_a_damaged_video_keeps_what_can_be_read_and_is_told_every_time(
     assert len(rows(tmp_path / "gallery")) == first.people
 
 
-def test_a_model_that_fails_on_a_frame(
-    index: Callable, clip: Path, tmp_path: Path, new_searcher: Callable
-) -> None:
-    searcher = new_searcher()
-    real = searcher.detect
+def failing(searcher: Any, on: Callable[[int], bool]) -> Any:
+    """The searcher, failing on the frames whose number, from 0 on, is ``on``."""
+    real, calls = searcher.detect, iter(range(10**6))
 
     def detect(picture: Any) -> Any:
-        if len(searcher.looked_at) == 5:
+        if on(next(calls)):
             raise RuntimeError("no kernel")
         return real(picture)
 
     searcher.detect = detect
-    report = index(clip, searcher=searcher, sampling=ALL)
+    return searcher
+
+
+def test_a_frame_that_the_model_fails_on_costs_itself_only(
+    index: Callable, clip: Path, tmp_path: Path, new_searcher: Callable
+) -> None:
+    index(clip, gallery="whole", sampling=ALL)
+    bad = {5, 6, 20}
+    report = index(clip, searcher=failing(new_searcher(), bad.__contains__), sampling=ALL)
+    assert [f.error for f in report.failures] == ["the model failed on 3 frames: RuntimeError: no kernel"]
+    assert (report.added, report.frames) == (1, 28)
+    kept = [row for row in rows(tmp_path / "whole") if round(10 * row["position"]) not in bad]
+    assert [{**row, "detection": 0} for row in rows(tmp_path / "gallery")] == [
+        {**row, "detection": 0} for row in kept
+    ]
+    again = index(clip, sampling=ALL)  # told every time, until it is tried again
+    assert [f.error for f in again.failures] == [f.error for f in report.failures]
+    assert again.frames == 0
+    retried = index(clip, sampling=ALL, retry_failed=True)
+    assert (retried.updated, retried.failures) == (1, ())
+    assert len(rows(tmp_path / "gallery")) == len(rows(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "on"), [(every("500ms"), lambda n: True), (ALL, lambda n: n > 4)], ids=["all", "in a row"]
+)
+def test_a_model_that_fails_on_everything_costs_the_video(
+    index: Callable, clip: Path, tmp_path: Path, new_searcher: Callable, sampling: Any, on: Callable
+) -> None:
+    report = index(clip, searcher=failing(new_searcher(), on), sampling=sampling)
     assert [(f.stage, f.error) for f in report.failures] == [("detect", "RuntimeError: no kernel")]
+    assert report.added == 0
     assert rows(tmp_path / "gallery") == []
-    assert index(clip, sampling=ALL, retry_failed=True).added == 1
+    assert index(clip, sampling=sampling, retry_failed=True).added == 1
 
 
 def test_a_video_that_cannot_be_read_for_a_while_keeps_its_people(

@@ -99,7 +99,7 @@ def test_what_was_told_survives(tmp_path: Path) -> None:
         lookout = Lookout(named=both(), bar=Bar(similarity=0.8), state=state, quiet=10.0)
         told(lookout, crowd([1, 0, 0], clock=5.0, tracklets=[0]), crowd([1, 0, 0], clock=20.0, tracklets=[0]))
         state.looked_at("/a\udce9.mp4", 7, 9)
-        state.looked_through([(1, 4)])
+        state.looked_through([(1, 4)], [(1, 7), (9, 9)])
     for _ in range(2):  # reading it writes it anew
         with WatchState(path) as state:
             again = Lookout(named=both(), bar=Bar(similarity=0.8), state=state, quiet=10.0)
@@ -107,7 +107,7 @@ def test_what_was_told_survives(tmp_path: Path) -> None:
             assert state.last_seen("Ana", "cam") is not None
             assert state.has_looked_at("/a\udce9.mp4", 7, 9)
             assert not state.has_looked_at("/a\udce9.mp4", 8, 9)
-            assert state.pictures == [(1, 4)]
+            assert (state.pictures, state.people) == ([(1, 4)], [(1, 7), (9, 9)])
 
 
 def test_who_was_forgotten_is_forgotten_here_too(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,14 +33,19 @@ from personsearch.cli.sources import (
     RecursiveOption,
     SceneOption,
     SourcesArgument,
+    camera_step,
     chosen_sampling,
+    incomplete,
     only_camera,
+    only_of_cameras,
     seconds_of,
 )
 from personsearch.progress import timecode
 
 if TYPE_CHECKING:
+    from personsearch.indexing.model_failures import CarefulSearcher
     from personsearch.media.sampling import Sampling
+    from personsearch.progress import Progress
     from personsearch.types import Detections, Picture
 
 ConfOption = Annotated[
@@ -85,36 +91,63 @@ def detect(
       personsearch detect webcam:0 --every 1s --for 10s --model model
     """
     from personsearch.baselines.open import Where, open_searcher
+    from personsearch.indexing.model_failures import CarefulSearcher
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json, listing=True), null)
     sampling = chosen_sampling(every, fps, keyframes, scene, all_frames)
     address = only_camera(sources)
+    shots: _Files | _Frames
     if address is None:
+        only_of_cameras(lasting)
         shots = _Files.found(sources, sampling, recursive, follow_links)
-        steps, total = iter(shots), None if shots.has_videos else shots.named
     else:
-        shots, total = _Files([], sampling), None
-        steps = _camera_shots(address, float(sampling.value) or 1.0, seconds_of(lasting))
+        step = camera_step(every, fps, keyframes or all_frames or scene is not None)
+        shots = _Frames(address, step, seconds_of(lasting))
     searcher = open_searcher(model, Where(parts=parts, device=device))
     if progress is ProgressKind.AUTO and sys.stdout.isatty():
         progress = ProgressKind.NONE  # the answers themselves say how far it is; a bar would run into them
+    printed = partial(answer, fingerprint=searcher.fingerprint, embed=embed)
+    _tell(shots, CarefulSearcher(searcher), conf, printed, printer, console(progress))
+    shots.complain()
+
+
+def _tell(
+    shots: _Files | _Frames,
+    ask: CarefulSearcher,
+    conf: float,
+    answer_of: Callable[[Picture, Detections], Answer],
+    printer: Printer,
+    progress: Progress,
+) -> None:
+    """Say who is in each shot; those that the model fails on are said, too, and count as failed."""
+    from personsearch.cli.failures import say
+    from personsearch.errors import PersonSearchError
+
     last = None  # video whose path was said
-    for picture, besides in console(progress)(steps, "detecting", total=total):
-        seen = searcher.detect(picture)
-        told = answer(picture, seen.take(seen.scores >= conf), searcher.fingerprint, embed=embed)
+    for picture, besides in progress(iter(shots), "detecting", total=shots.total):
+        seen = ask(picture)
+        if isinstance(seen, str):
+            shots.failed.add(besides.get("video") or picture.name)
+            say(f"{picture.name}: the model failed: {seen}")
+            continue
+        told = answer_of(picture, seen.take(seen.scores >= conf))
         video = besides.get("video")
         paths = told.paths if video is None else [video] * (bool(told.paths) and video != last)
         last = video if told.paths else last
         printer(replace(told, record={**told.record, **besides}, paths=paths))
-    shots.complain()
+    failures = ask.failures
+    if failures.bad and not failures.good:
+        raise PersonSearchError(
+            f"the model failed on everything: {failures.said}", hint="--debug shows where"
+        ) from failures.last
 
 
 class _Files:
     """The pictures of files, and the frames of videos among them, one after the other.
 
     Attributes:
-        failed: a line for each file that could not be read, or not whole.
+        failed: the files that could not be used, or not whole.
         named: how many files there are.
         relative: whether files are called by their path from the working directory.
     """
@@ -124,9 +157,13 @@ class _Files:
 
         self._files = [(file, is_video_file(file)) for file in files]
         self._sampling = sampling
-        self.failed: list[str] = []
+        self.failed: set[str] = set()
         self.named, self.relative = len(files), False
-        self.has_videos = any(video for _, video in self._files)
+
+    @property
+    def total(self) -> int | None:
+        """How many shots there will be at most, if known."""
+        return None if any(video for _, video in self._files) else self.named
 
     @staticmethod
     def found(sources: list[str], sampling: Sampling, recursive: bool, follow_links: bool) -> _Files:
@@ -137,10 +174,10 @@ class _Files:
         found = find_sources(sources, recursive=recursive, follow_links=follow_links)
         shots = _Files(list(found.files), sampling)
         shots.relative = not any(Path(source).is_absolute() for source in sources)
-        shots.failed += [f"{failure.path}: {failure.error}" for failure in found.failures]
         shots.named += len(found.failures)
-        for line in shots.failed:
-            say(line)
+        for failure in found.failures:
+            shots.failed.add(failure.path)
+            say(f"{failure.path}: {failure.error}")
         return shots
 
     def complain(self) -> None:
@@ -149,7 +186,7 @@ class _Files:
 
         if self.failed:
             raise PartialFailure(
-                f"{len(self.failed)} of {self.named} files could not be read, or not whole",
+                f"{len(self.failed)} of {self.named} files could not be used, or not whole",
                 hint="the lines above say why; all others were looked at",
             )
 
@@ -170,7 +207,7 @@ class _Files:
             except InputError as error:
                 if len(self._files) == 1 and not self.failed:
                     raise
-                self.failed.append(str(error))
+                self.failed.add(self._name(file))
                 say(str(error))
 
     def _frames(self, file: Path) -> Iterator[Shot]:
@@ -189,17 +226,40 @@ class _Files:
                 }
                 yield Picture(frame.pixels, name), place
             if video.damage is not None:
-                self.failed.append(f"{file}: {video.damage}")
-                say(self.failed[-1])
+                self.failed.add(self._name(file))
+                say(f"{file}: {video.damage}")
 
 
-def _camera_shots(address: str, every: float, seconds: float | None) -> Iterator[Shot]:
-    from personsearch.media.camera import camera
-    from personsearch.types import Picture
+class _Frames:
+    """The frames of one camera.
 
-    source = camera(address)
-    for frame in source.frames(every, seconds=seconds):
-        yield Picture(frame.pixels, source.name), {"time": round(frame.time, 3)}
+    Attributes:
+        failed: its name, if the model failed on one of them.
+        total: unknown.
+    """
+
+    def __init__(self, address: str, every: float, seconds: float | None) -> None:
+        from personsearch.media.camera import camera
+
+        self._camera, self._every, self._seconds = camera(address), every, seconds
+        self.failed: set[str] = set()
+        self.total: int | None = None
+
+    def __iter__(self) -> Iterator[Shot]:
+        from personsearch.types import Picture
+
+        for frame in self._camera.frames(self._every, seconds=self._seconds):
+            yield Picture(frame.pixels, self._camera.name), {"time": round(frame.time, 3)}
+
+    def complain(self) -> None:
+        """End with the code of a job that is done in part, if it is."""
+        from personsearch.cli.failures import say
+
+        health = self._camera.health
+        if health.failures:
+            say(f"{self._camera.name}: {health.last_error}")
+        if health.failures or self.failed:
+            raise incomplete(self._camera)
 
 
 def answer(picture: Picture, seen: Detections, fingerprint: str, *, embed: bool) -> Answer:

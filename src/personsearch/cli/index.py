@@ -25,6 +25,7 @@ from personsearch.cli.options import (
 from personsearch.cli.output import Answer, Printer, chosen
 from personsearch.cli.sources import (
     AllFramesOption,
+    CameraOption,
     EveryOption,
     FollowOption,
     ForOption,
@@ -33,8 +34,11 @@ from personsearch.cli.sources import (
     RecursiveOption,
     SceneOption,
     SourcesArgument,
+    camera_step,
     chosen_sampling,
+    name_for,
     only_camera,
+    only_of_cameras,
     seconds_of,
 )
 
@@ -50,10 +54,6 @@ _COUNTS = ("added", "unchanged", "updated", "removed", "moved", "duplicates")
 
 RetryOption = Annotated[
     bool, typer.Option("--retry-failed", help="Try files again that failed and have not changed.")
-]
-NameOption = Annotated[
-    str | None,
-    typer.Option("--camera", help="Name of the camera, instead of what files say.", show_default=False),
 ]
 TimeOption = Annotated[
     str, typer.Option("--time-from", help="exif, mtime or filename:PATTERN such as %Y-%m-%d_%H.")
@@ -103,7 +103,7 @@ def index(
     keyframes: KeyframesOption = False,
     scene: SceneOption = None,
     all_frames: AllFramesOption = False,
-    camera: NameOption = None,
+    camera: CameraOption = None,
     time_from: TimeOption = "exif",
     near_duplicates: NearOption = False,
     frames: FramesOption = None,
@@ -136,9 +136,12 @@ def index(
     given = {"recursive": recursive, "follow_links": follow_links, "retry_failed": retry_failed}
     options = _options(sampling, camera, time_from, near_duplicates, given)
     by_content = keyframes or all_frames or scene is not None
-    watch = _watch(frames, lasting, every, fps, by_content) if only_camera(sources) else None
-    if watch is None:
-        _only_of_cameras(frames, lasting)
+    address = only_camera(sources)
+    watch = _watch(frames, lasting, every, fps, by_content) if address is not None else None
+    if address is not None:
+        name_for(address, camera)
+    else:
+        only_of_cameras(lasting, frames)
     job = Job(sources=sources, gallery=gallery, model=model, parts=parts, device=device, options=options)
     cluster = _cluster(engine, workers, ray_address, watch)
     printer = Printer(chosen(form, as_json))
@@ -234,13 +237,6 @@ def _following(model: str, gallery: Path, parts: Path) -> str:
     return f"next: personsearch search --query PHOTO {words}"
 
 
-def _only_of_cameras(frames: Path | None, lasting: str | None) -> None:
-    from personsearch.errors import UsageError
-
-    if frames is not None or lasting is not None:
-        raise UsageError("--frames and --for are for cameras", hint="leave them out for files")
-
-
 def _watch(
     frames: Path | None, lasting: str | None, every: str | None, fps: float | None, by_content: bool
 ) -> Watch:
@@ -252,10 +248,8 @@ def _watch(
             "a camera has no files that hits could show",
             hint="say where its pictures with people are kept: --frames DIR",
         )
-    if by_content:
-        raise UsageError("a camera is looked at in steps of time", hint="--every or --fps")
-    step = chosen_sampling(every, fps, False, None, False).value
-    return Watch(folder=frames, every=float(step), seconds=seconds_of(lasting))
+    step = camera_step(every, fps, by_content)
+    return Watch(folder=frames, every=step, seconds=seconds_of(lasting))
 
 
 def _complain(failures: tuple[Failure, ...], gallery: Path) -> None:

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from personsearch.errors import PartialFailure
+    from personsearch.media.camera import Camera
     from personsearch.media.sampling import Sampling
 
 SOURCES_HELP = "Folders, patterns ('photos/**/*.jpg'), lists (.txt), pictures, videos; or a camera."
@@ -46,6 +50,11 @@ ForOption = Annotated[
     typer.Option(
         "--for", help="Of a camera, end after 10m, 1h ...; default: when interrupted.", show_default=False
     ),
+]
+
+CameraOption = Annotated[
+    str | None,
+    typer.Option("--camera", help="Name of the camera, instead of what files say.", show_default=False),
 ]
 
 
@@ -112,3 +121,58 @@ def only_camera(sources: list[str]) -> str | None:
             "a camera is watched alone", hint="one command a camera; each may write to a gallery in turn"
         )
     return cameras[0]
+
+
+def name_for(address: str, given: str | None) -> str | None:
+    """The name to open a camera by, whose people are kept under it; None if its address is one.
+
+    Raises:
+        UsageError: it was given none, and a part of the address is left out of names, for it may be
+            a password. The channels of a recorder often differ in nothing else.
+    """
+    from personsearch.errors import UsageError
+    from personsearch.media.camera import redacted
+
+    if not given and ("?" in address or "#" in address):
+        raise UsageError(
+            f"this camera needs a name: others may be {redacted(address)}, too",
+            hint="--camera NAME, another one for each channel of a recorder",
+        )
+    return given or None
+
+
+def camera_step(every: str | None, fps: float | None, by_content: bool) -> float:
+    """Seconds between two frames of a camera; ``by_content`` if another rule chooses frames.
+
+    Raises:
+        UsageError: there is such a rule; it needs frames that were not dropped.
+    """
+    from personsearch.errors import UsageError
+
+    if by_content:
+        raise UsageError("a camera is looked at in steps of time", hint="--every or --fps")
+    return float(chosen_sampling(every, fps, False, None, False).value)
+
+
+def only_of_cameras(lasting: str | None, frames: Path | None = None) -> None:
+    """Refuse options that mean nothing for files.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    from personsearch.errors import UsageError
+
+    given = [name for name, value in (("--frames", frames), ("--for", lasting)) if value is not None]
+    if given:
+        verb = "are" if len(given) > 1 else "is"
+        raise UsageError(f"{' and '.join(given)} {verb} for cameras", hint="leave it out for files")
+
+
+def incomplete(camera: Camera) -> PartialFailure:
+    """The end of a command that missed something of a camera, and said what."""
+    from personsearch.errors import PartialFailure
+
+    return PartialFailure(
+        f"not everything that camera {camera.name} saw was looked at",
+        hint="the lines above say why; all else was",
+    )

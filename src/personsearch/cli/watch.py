@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,18 +23,24 @@ from personsearch.cli.options import (
 )
 from personsearch.cli.output import json_line
 from personsearch.cli.sources import (
+    CameraOption,
     EveryOption,
     ForOption,
     FpsOption,
     RecursiveOption,
     SourcesArgument,
     chosen_sampling,
+    incomplete,
+    length_of,
+    name_for,
     only_camera,
+    only_of_cameras,
     seconds_of,
 )
 
 if TYPE_CHECKING:
     from personsearch.gallery.gallery import Gallery
+    from personsearch.indexing.watch_gallery import GalleryWatch
     from personsearch.indexing.watch_sources import Alert
     from personsearch.indexing.watching import Bar, Lookout
     from personsearch.media.camera import Camera
@@ -79,6 +86,9 @@ ConfOption = Annotated[
 RELOAD = 10.0
 """Seconds after which a camera's watch reads the named people anew."""
 
+LOOK = 2.5
+"""Seconds after which a camera's watch that indexes looks at who came into the gallery."""
+
 
 def watch(
     sources: SourcesArgument,
@@ -96,6 +106,7 @@ def watch(
     recursive: RecursiveOption = True,
     conf: ConfOption = 0.5,
     lasting: ForOption = None,
+    camera: CameraOption = None,
     frames: FramesOption = None,
     state: StateOption = None,
     parts: PartsOption = Path("baselines"),
@@ -116,6 +127,7 @@ def watch(
       personsearch watch incoming -g gallery -m model --index --min-prob 0.95 --poll 1m
       personsearch watch cam2.mp4 -g gallery -m model --once --every 500ms --min-similarity 0.8
       personsearch watch rtsp://10.0.0.7/1 -g gallery -m model --every 1s --frames seen --for 8h
+      personsearch watch 'rtsp://10.0.0.7/live?channel=2' --camera gate -g gallery -m model --every 1s
     """
     from personsearch.baselines.open import Where, open_searcher
     from personsearch.progress import console, silent
@@ -123,12 +135,14 @@ def watch(
     sampling = chosen_sampling(every, fps, False, None, False)
     address = only_camera(sources)
     _check(address is not None, once, index, frames)
-    pause, names = _seconds(poll), tuple(person or ())
-    with _lookout(gallery, names, (min_prob, min_similarity), _seconds(quiet), state) as (opened, lookout):
+    named = (camera or None) if address is None else name_for(address, camera)
+    how = _How(sampling=sampling, conf=conf, lasting=seconds_of(lasting), recursive=recursive, named=named)
+    pause, names = length_of(poll), tuple(person or ())
+    with _lookout(gallery, names, (min_prob, min_similarity), length_of(quiet), state) as (opened, lookout):
         searcher = open_searcher(model, Where(parts=parts, device=device))
         opened.check_model(searcher.fingerprint)
         again = partial(_read_again, opened, lookout, names)
-        run = _Run(sources, opened, searcher, lookout, again, sampling, conf, seconds_of(lasting), recursive)
+        run = _Run(sources, opened, searcher, lookout, again, how)
         if address is None:
             run.files(once=once, index=index, pause=pause, progress=console(progress) if once else silent)
         else:
@@ -175,12 +189,8 @@ def _check(camera: bool, once: bool, index: bool, frames: Path | None) -> None:
             "a camera has no files that hits could show",
             hint="say where its pictures with people are kept: --frames DIR",
         )
-    if frames is not None and not camera:
-        raise UsageError("--frames is for cameras", hint="leave it out for files")
-
-
-def _seconds(text: str) -> float:
-    return 0.0 if text.strip() in ("0", "0s") else float(seconds_of(text) or 0.0)
+    if not camera:
+        only_of_cameras(None, frames)
 
 
 def _bar(probability: float | None, similarity: float | None, gallery: Gallery) -> Bar:
@@ -214,40 +224,42 @@ def _warn(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    """Which frames, whom the detector makes out, for how long, folders in folders, the camera's name."""
+
+    sampling: Sampling
+    conf: float
+    lasting: float | None
+    recursive: bool
+    named: str | None
+
+
+@dataclass
 class _Run:
     """One watch: its parts, and its two ways of going on."""
 
-    def __init__(
-        self,
-        sources: list[str],
-        gallery: Gallery,
-        searcher: Searcher,
-        lookout: Lookout,
-        again: Callable[[], None],
-        sampling: Sampling,
-        conf: float,
-        lasting: float | None,
-        recursive: bool,
-    ) -> None:
-        self.sources, self.gallery, self.searcher, self.lookout = sources, gallery, searcher, lookout
-        self.again, self.sampling, self.conf, self.lasting = again, sampling, conf, lasting
-        self.recursive = recursive
+    sources: list[str]
+    gallery: Gallery
+    searcher: Searcher
+    lookout: Lookout
+    again: Callable[[], None]
+    how: _How
+    _breaks: int = 0
 
     def files(self, *, once: bool, index: bool, pause: float, progress: Progress) -> None:
         """Round after round over the files, until the time is up; or one round."""
         from personsearch.errors import PartialFailure
 
-        end = None if self.lasting is None else time.monotonic() + self.lasting
+        end = None if self.how.lasting is None else time.monotonic() + self.how.lasting
         step = self._indexing(once, progress) if index else self._looking(once, progress)
         while True:
-            failed = step()
-            if once:
+            failed, now = step(), time.monotonic()
+            if once or (end is not None and now >= end):
                 if failed:
                     raise PartialFailure(f"{failed} files could not be used", hint="the lines above say why")
                 return
-            if end is not None and time.monotonic() + pause > end:
-                return
-            time.sleep(pause)
+            time.sleep(pause if end is None else min(pause, end - now))  # the last round is at the end
             self.again()
 
     def _looking(self, once: bool, progress: Progress) -> Callable[[], int]:
@@ -261,10 +273,11 @@ class _Run:
             lookout=self.lookout,
             tell=tell,
             complain=say,
-            sampling=self.sampling,
-            min_score=self.conf,
+            sampling=self.how.sampling,
+            min_score=self.how.conf,
             settled=0.0 if once else SETTLED,
-            recursive=self.recursive,
+            recursive=self.how.recursive,
+            camera=self.how.named,
         )
 
         def step() -> int:
@@ -280,11 +293,12 @@ class _Run:
         from personsearch.errors import InputError, LockedError
         from personsearch.indexing.local import index_sources
         from personsearch.indexing.options import IndexOptions
-        from personsearch.indexing.watch_sources import GalleryWatch, are_folders
+        from personsearch.indexing.watch_sources import are_folders
 
-        watch = GalleryWatch(gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.conf)
-        watch.start()
-        options = IndexOptions(sampling=self.sampling, recursive=self.recursive)
+        watch = self._gallery_watch(self.how.named)
+        options = IndexOptions(
+            sampling=self.how.sampling, recursive=self.how.recursive, camera=self.how.named
+        )
         said: set[str] = set()
 
         def step() -> int:
@@ -312,14 +326,23 @@ class _Run:
 
         return step
 
+    def _gallery_watch(self, camera: str | None) -> GalleryWatch:
+        from personsearch.indexing.watch_gallery import GalleryWatch
+
+        watch = GalleryWatch(
+            gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.how.conf, camera=camera
+        )
+        watch.start()
+        return watch
+
     def camera(self, address: str, frames: Path | None, *, index: bool) -> None:
         """A camera, until the time is up."""
         from personsearch.cli.failures import say
         from personsearch.indexing.watch_sources import CameraWatch
         from personsearch.media.camera import camera
 
-        every = float(self.sampling.value)
-        source = camera(address)
+        every = float(self.how.sampling.value)
+        source = camera(address, name=self.how.named)
         if index and frames is not None:
             self._index_camera(source, frames, every)
             return
@@ -329,23 +352,41 @@ class _Run:
             lookout=self.lookout,
             tell=tell,
             every=every,
-            seconds=self.lasting,
+            seconds=self.how.lasting,
             frames=frames,
-            min_score=self.conf,
+            min_score=self.how.conf,
             complain=say,
         )
         last = time.monotonic()
         for _ in watch.steps():
+            self._say_break(source)
             if time.monotonic() - last >= RELOAD:
                 last = time.monotonic()
                 self.again()
+        self._say_break(source)
+        if source.health.failures or watch.failed:
+            raise incomplete(source)
+
+    def _say_break(self, source: Camera) -> None:
+        """Say that the camera broke off, once for each time."""
+        from personsearch.cli.failures import say
+
+        if source.health.failures > self._breaks:
+            self._breaks = source.health.failures
+            say(f"{source.name}: {source.health.last_error}")
 
     def _index_camera(self, source: Camera, frames: Path, every: float) -> None:
+        from personsearch.cli.failures import say
         from personsearch.indexing.cameras import Watch, index_camera
-        from personsearch.indexing.watch_sources import GalleryWatch
 
-        watch = GalleryWatch(gallery=self.gallery, lookout=self.lookout, tell=tell, min_score=self.conf)
-        watch.start()
-        how = Watch(folder=frames, every=every, seconds=self.lasting, min_score=self.conf)
-        index_camera(source, self.gallery.path, self.searcher, how, progress=watch.after_each(2.5))
-        watch.look()
+        watch = self._gallery_watch(source.name)
+        kept = Watch(folder=frames, every=every, seconds=self.how.lasting, min_score=self.how.conf)
+        looking = watch.after_each(LOOK, self.again)
+        try:
+            report = index_camera(source, self.gallery.path, self.searcher, kept, progress=looking)
+        finally:  # who was seen last is told, too, if the camera is lost or somebody ends the watch
+            watch.look()
+        for failure in report.failures:
+            say(f"{failure.path}: {failure.error}")
+        if report.failures:
+            raise incomplete(source)

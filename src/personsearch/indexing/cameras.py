@@ -17,6 +17,7 @@ from pathlib import Path
 
 from personsearch.errors import InputError
 from personsearch.files import disk_errors, write_bytes
+from personsearch.gallery.batch import SECONDS
 from personsearch.gallery.folder import is_gallery
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
@@ -121,6 +122,8 @@ class _Keeper:
         if (seen.scores >= self._watch.min_score).any():
             with uninterrupted():
                 self._keep(frame, seen)
+            if self._watch.every >= SECONDS:  # the next frame, at which it would be committed, is far off
+                self._gallery.flush()
 
     def _keep(self, frame: CameraFrame, seen: Detections) -> None:
         content = encode_jpeg(frame.pixels, self._watch.quality)

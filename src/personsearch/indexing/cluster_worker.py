@@ -25,11 +25,12 @@ from personsearch.gallery.ledger import FileState, Place
 from personsearch.gallery.people import Circumstances
 from personsearch.gallery.suppression import Suppression
 from personsearch.gallery.video import Moment, StoredFrame
+from personsearch.indexing.model_failures import ModelFailure
 from personsearch.indexing.nearness import Look
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.pipeline import Model
 from personsearch.indexing.prepare import Prepared, decoded, file_state, is_same, system_said
-from personsearch.indexing.videos import ModelFailure, VideoTally, look_through
+from personsearch.indexing.videos import VideoTally, look_through
 from personsearch.types import Array, Detections, Searcher, Similarity
 
 DEATHS = 3

@@ -14,10 +14,11 @@ from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.near import entry_of
 from personsearch.indexing.book import Book, done, failure
+from personsearch.indexing.model_failures import ModelFailure
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.pipeline import Ahead, Model
 from personsearch.indexing.prepare import Prepared, decoded, is_same, prepare
-from personsearch.indexing.videos import ModelFailure, VideoTally, index_video
+from personsearch.indexing.videos import VideoTally, index_video
 from personsearch.media.folders import is_video
 from personsearch.media.sources import Found
 from personsearch.types import Detections, Failure, Searcher

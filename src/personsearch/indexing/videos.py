@@ -11,18 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from personsearch.gallery.gallery import Gallery
-from personsearch.gallery.people import check
 from personsearch.gallery.video import Moment, StoredFrame, VideoRows
+from personsearch.indexing.model_failures import FrameFailures, ModelFailure
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.pipeline import Model, in_thread
 from personsearch.indexing.prepare import Prepared, is_same
 from personsearch.indexing.tracklets import Tracker, TrackletSettings
 from personsearch.media.video import Frame, Video
 from personsearch.types import Array, Detections, Picture
-
-
-class ModelFailure(Exception):
-    """The model failed on a frame; the cause says how."""
 
 
 @dataclass
@@ -32,7 +28,7 @@ class VideoTally:
     Attributes:
         people: how many were stored by this run, frame by frame.
         tracklets: how many ways through the video they make, with those of earlier runs.
-        damage: what of it could not be read.
+        damage: what of it could not be read, or what the model failed on.
         changed: whether the file changed meanwhile; nothing of it then counts.
     """
 
@@ -73,6 +69,8 @@ def index_video(
 ) -> Iterator[float]:
     """Put everybody in a video into the gallery; after each frame, its position in seconds.
 
+    A frame that the model fails on is left out, and the video counts as damaged.
+
     Args:
         found: the video's file.
         gallery: open for writing.
@@ -82,7 +80,7 @@ def index_video(
 
     Raises:
         InputError: no frame of it can be decoded.
-        ModelFailure: the model failed on a frame, or described nobody sensibly.
+        ModelFailure: the model failed on every frame, or on many in a row.
     """
 
     def begin(camera: str | None) -> Rows:
@@ -110,12 +108,12 @@ def look_through(
         wanted = (frame for frame in video.frames(options.sampling) if frame.position > after)
         # The thread that decodes must have ended before the video is closed, whatever happens.
         frames = closing.enter_context(contextlib.closing(in_thread(wanted, 2)))
+        asked = FrameFailures(dim)
         for frame, answer in _looked_at(frames, model, options.jobs > 0):
-            try:
-                seen = answer.result()
-                check(seen, dim)
-            except Exception as error:  # whatever a model does must not cost the other files
-                raise ModelFailure from error
+            seen = asked.answer(answer.result)
+            if seen is None:
+                yield frame.position
+                continue
             # Before they are tracked: a later run, which finds only who was stored, then goes on alike.
             seen = seen.take(~rows.keeps_out(frame.pts, frame.position, seen))
             numbers = tracker.update(frame.position, seen)
@@ -128,11 +126,20 @@ def look_through(
             rows.add(moment, seen, numbers)
             tally.people += len(seen)
             yield frame.position
-        tally.tracklets, tally.damage = tracker.tracklets, video.damage
+        tally.tracklets, tally.damage = tracker.tracklets, _damage(video.damage, asked)
         if not is_same(found.file, found.now):
             tally.changed = True
             return
+        if asked.bad and not asked.good and rows.reached is None:
+            raise ModelFailure("on every frame") from asked.last
         rows.finish(tally.damage)
+
+
+def _damage(video: str | None, asked: FrameFailures) -> str | None:
+    """What is missing of a video: what cannot be read, and what the model failed on; None for nothing."""
+    frames = f"{asked.bad} frame{'s' * (asked.bad > 1)}"
+    model = f"the model failed on {frames}: {asked.said}" if asked.bad else None
+    return "; ".join(said for said in (video, model) if said is not None) or None
 
 
 def _tracker(rows: Rows, options: IndexOptions) -> Tracker:

@@ -1,4 +1,4 @@
-"""Where a watch looks: files that come and grow, a camera, and what others put into the gallery."""
+"""Where a watch looks: files that come and grow, or a camera; :mod:`.watch_gallery` looks into a gallery."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import numpy as np
 
 from personsearch.errors import InputError
 from personsearch.files import disk_errors, write_bytes
-from personsearch.gallery.everybody import Arrived, newcomers
-from personsearch.gallery.gallery import Gallery
 from personsearch.images import encode_jpeg, load
 from personsearch.indexing.cameras import folder_name, unused_file
 from personsearch.indexing.model_failures import CarefulSearcher
@@ -25,7 +23,6 @@ from personsearch.media.camera import Camera, CameraFrame
 from personsearch.media.sampling import Sampling
 from personsearch.media.sources import find_sources, is_video_file, shown
 from personsearch.media.video import Video
-from personsearch.progress import Progress, T
 from personsearch.types import Array, Detections, Picture, Searcher
 
 SETTLED = 2.0
@@ -91,6 +88,7 @@ class FileWatch:
         sampling: which frames of videos.
         min_score: detections below it are nobody.
         settled: seconds that a file must not have changed for.
+        camera: the name of the camera, instead of what files say.
         failed: how many files could not be used.
     """
 
@@ -103,6 +101,7 @@ class FileWatch:
     min_score: float = 0.5
     settled: float = SETTLED
     recursive: bool = True
+    camera: str | None = None
     failed: int = 0
     _complained: set[str] = field(default_factory=set)
 
@@ -151,9 +150,9 @@ class FileWatch:
         if seen is None:
             return
         when = changed if picture.taken is None else picture.taken
-        source = _way(file, picture.camera)
-        about = {"picture": shown(file), "camera": picture.camera, "time": picture.taken}
-        self._tell_of(seen, about, source, when, None)
+        camera = self.camera or picture.camera
+        about = {"picture": shown(file), "camera": camera, "time": picture.taken}
+        self._tell_of(seen, about, way(file, camera, self.camera), when, None)
 
     def _look_at_video(self, file: Path, source: str) -> None:
         """A video from its beginning: its tracklets have the same numbers every time."""
@@ -167,7 +166,7 @@ class FileWatch:
                 numbers = tracker.update(frame.position, seen)
                 about = {
                     "picture": shown(file),
-                    "camera": video.camera,
+                    "camera": self.camera or video.camera,
                     "time": None if video.created is None else video.created + frame.position,
                     "position": frame.position,
                 }
@@ -179,7 +178,7 @@ class FileWatch:
         self, seen: Detections, about: dict[str, Any], source: str, clock: float, numbers: Array | None
     ) -> None:
         crowd = Crowd(embeddings=seen.embeddings, source=source, clock=clock, tracklets=numbers)
-        self.lookout.news(crowd, lambda match: self.tell(_alert(match, seen, about)))
+        self.lookout.news(crowd, lambda match: self.tell(alert_of(match, seen, about)))
 
     def _complain_once(self, line: str) -> None:
         if line not in self._complained:
@@ -211,6 +210,11 @@ class CameraWatch:
     min_score: float = 0.5
     complain: Callable[[str], None] = warnings.warn
 
+    @property
+    def failed(self) -> int:
+        """How many frames the model failed on."""
+        return self._ask.failures.bad
+
     def __post_init__(self) -> None:
         self._ask = CarefulSearcher(self.searcher)
 
@@ -238,7 +242,7 @@ class CameraWatch:
         def alert(match: Match) -> None:
             if not kept:
                 kept.append(self._keep(frame.pixels, frame.time))
-            self.tell(_alert(match, seen, {"picture": kept[0], "camera": name, "time": frame.time}))
+            self.tell(alert_of(match, seen, {"picture": kept[0], "camera": name, "time": frame.time}))
 
         crowd = Crowd(embeddings=seen.embeddings, source=name, clock=frame.time, tracklets=numbers)
         self.lookout.news(crowd, alert)
@@ -254,77 +258,22 @@ class CameraWatch:
         return shown(file)
 
 
-@dataclass
-class GalleryWatch:
-    """Looks at whoever came into a gallery since the last time.
-
-    Attributes:
-        gallery: open for reading.
-        lookout, tell, min_score: as in :class:`FileWatch`.
-    """
-
-    gallery: Gallery
-    lookout: Lookout
-    tell: Tell
-    min_score: float = 0.5
-
-    def start(self) -> None:
-        """Whoever is in the gallery now is nobody new, unless an earlier watch left off before them."""
-        if self.lookout.state.pictures is None:
-            self.lookout.state.looked_through(newcomers(self.gallery, [], self.min_score).pictures)
-
-    def look(self) -> int:
-        """Look at who came; how many people that were."""
-        new = newcomers(self.gallery, self.lookout.state.pictures or [], self.min_score)
-        for crowd in new.crowds:
-            self._look_at(crowd)
-        self.lookout.state.looked_through(new.pictures)
-        return new.people
-
-    def _look_at(self, crowd: Arrived) -> None:
-        """Tell of the named people in one frame or picture."""
-        source = _way(Path(crowd.picture), crowd.camera)
-        if crowd.tracklets is not None:
-            source = f"{crowd.picture}#{crowd.number}"
-        asked = Crowd(
-            embeddings=crowd.embeddings, source=source, clock=crowd.clock, tracklets=crowd.tracklets
-        )
-        seen = Detections(crowd.boxes, crowd.scores, crowd.embeddings)
-
-        def alert(match: Match) -> None:
-            about = {
-                "picture": shown(crowd.picture),
-                "camera": crowd.camera,
-                "time": crowd.time,
-                "position": crowd.position,
-                "detection": int(crowd.detections[match.row]),
-            }
-            self.tell(_alert(match, seen, about))
-
-        self.lookout.news(asked, alert)
-
-    def after_each(self, every: float) -> Progress:
-        """A progress that passes items through and looks at the gallery meanwhile, once in ``every`` s."""
-
-        def passed(items: Iterable[T], label: str, *, total: int | None = None, done: int = 0) -> Iterator[T]:
-            last = time.monotonic()
-            for item in items:
-                yield item
-                if time.monotonic() - last >= every:
-                    last = time.monotonic()
-                    self.look()
-
-        return passed
-
-
 def are_folders(sources: Iterable[str]) -> bool:
     """Whether all sources are folders that can be listed: what has no file yet may have one later."""
     return all(Path(source).is_dir() and os.access(source, os.R_OK | os.X_OK) for source in sources)
 
 
-def _way(file: Path, camera: str | None) -> str:
-    """What stands for one camera: EXIF names maker and model only, which all cameras of a site may share."""
-    return f"{file.parent}\0{camera or ''}"
+def way(file: Path, camera: str | None, named: str | None = None) -> str:
+    """What stands for one camera: EXIF names maker and model only, which all cameras of a site may share.
+
+    A camera that somebody ``named`` is one, however many folders its pictures are in.
+
+    >>> way(Path("north/1.jpg"), "Axis") == way(Path("south/1.jpg"), "Axis")
+    False
+    >>> way(Path("north/1.jpg"), "yard", "yard") == way(Path("south/1.jpg"), "yard", "yard")
+    True
+    """
+    return f"\0{camera}" if named and camera == named else f"{file.parent}\0{camera or ''}"
 
 
 def _people(
@@ -338,5 +287,6 @@ def _people(
     return seen.take(seen.scores >= min_score)
 
 
-def _alert(match: Match, seen: Detections, about: dict[str, Any]) -> Alert:
+def alert_of(match: Match, seen: Detections, about: dict[str, Any]) -> Alert:
+    """The alert of one who was ``seen``; ``about`` says the rest."""
     return Alert(match=match, box=seen.boxes[match.row], score=float(seen.scores[match.row]), **about)

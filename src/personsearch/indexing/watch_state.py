@@ -19,6 +19,9 @@ from personsearch.files import WriterLock, disk_errors, write_text
 FORMAT = 1
 LONGEST = 1 << 31
 
+Ranges = list[tuple[int, int]]
+"""Whole numbers as rising ranges, both ends included."""
+
 
 class WatchState:
     """The memory of one watch, open for writing; use it as a context manager.
@@ -26,6 +29,11 @@ class WatchState:
     Args:
         path: the file; made if there is none.
         known: names that there are; what was told of others, who were forgotten, is forgotten, too.
+
+    Attributes:
+        pictures: numbers of the gallery's pictures that were looked at; None before the first time.
+        people: numbers of the people who were; None before the first time, and if an older
+            personsearch wrote the file.
 
     Raises:
         InputError: the file is something else.
@@ -37,7 +45,8 @@ class WatchState:
         self._looked: dict[str, tuple[int, int]] = {}
         self._told: set[tuple[str, str, int]] = set()
         self._seen: dict[tuple[str, str], float] = {}
-        self.pictures: list[tuple[int, int]] | None = None
+        self.pictures: Ranges | None = None
+        self.people: Ranges | None = None
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = WriterLock(path.with_name(f"{path.name}.lock"))
@@ -91,11 +100,14 @@ class WatchState:
         self._seen[person, source] = when
         self._append({"seen": person, "source": source, "when": when})
 
-    def looked_through(self, pictures: list[tuple[int, int]]) -> None:
-        """Remember which pictures of the gallery were looked at: ranges of numbers, both ends included."""
-        if pictures != self.pictures:
-            self.pictures = pictures
-            self._append({"pictures": pictures})
+    def looked_through(self, pictures: Ranges, people: Ranges) -> None:
+        """Remember which pictures of the gallery, and whom in them, were looked at.
+
+        A person keeps the number, while a picture that somebody else was taken out of gets a new one.
+        """
+        if (pictures, people) != (self.pictures, self.people):
+            self.pictures, self.people = pictures, people
+            self._append({"pictures": pictures, "people": people})
 
     def _append(self, record: dict[str, Any]) -> None:
         with disk_errors(self.path):
@@ -140,7 +152,8 @@ class WatchState:
         elif "seen" in record:
             self._seen[str(record["seen"]), str(record["source"])] = float(record["when"])
         else:
-            self.pictures = [(int(first), int(last)) for first, last in record["pictures"]]
+            self.pictures = _ranges(record["pictures"])
+            self.people = _ranges(record["people"]) if "people" in record else None
 
     def _lines(self) -> list[str]:
         """Everything that counts, as few lines as possible."""
@@ -153,8 +166,13 @@ class WatchState:
         for (person, source), when in self._seen.items():
             lines.append(_line({"seen": person, "source": source, "when": when}))
         if self.pictures is not None:
-            lines.append(_line({"pictures": self.pictures}))
+            people = {} if self.people is None else {"people": self.people}
+            lines.append(_line({"pictures": self.pictures, **people}))
         return lines
+
+
+def _ranges(pairs: list[list[int]]) -> Ranges:
+    return [(int(first), int(last)) for first, last in pairs]
 
 
 def _line(record: dict[str, Any]) -> str:
