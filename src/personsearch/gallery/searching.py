@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from personsearch.gallery.matrix import Chosen
 from personsearch.gallery.people import Per
 from personsearch.gallery.snapshot import State
 from personsearch.ranking.calibration import Calibration
+from personsearch.ranking.kreciprocal import KReciprocalRules
 from personsearch.ranking.presence import hit_probabilities
 from personsearch.types import Array, Hit, Query, SearchResult
+
+OrderKind = Literal["similarity", "k-reciprocal", "context"]
 
 NAMED = 64
 """Sets of globs whose pictures are remembered: a byte a person each."""
@@ -49,6 +53,27 @@ class Asked:
             raise ValueError(
                 f"k must be at least 1 and per 'picture' or 'person', got {self.k}, {self.per!r}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How hits are put in order.
+
+    Attributes:
+        kind: ``"similarity"``; ``"k-reciprocal"``, by shared neighbours among the best
+            ``rules.top``; or ``"context"``, by who else is in the pictures of the best ``k1``.
+        rules: of the second.
+        k1, k2: of the third (:func:`personsearch.ranking.context.match_in_context`).
+    """
+
+    kind: OrderKind = "similarity"
+    rules: KReciprocalRules = field(default_factory=KReciprocalRules)
+    k1: int = 10
+    k2: int = 3
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(OrderKind) or self.k1 < 1 or self.k2 < 1:
+            raise ValueError(f"no such order: {self}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
