@@ -14,9 +14,11 @@ import pytest
 from personsearch.errors import InputError, ModelMismatch, UsageError
 from personsearch.files import sha256_of
 from personsearch.gallery.asking import Sought
+from personsearch.gallery.description import Source
 from personsearch.gallery.everybody import similarities_to_everybody
 from personsearch.gallery.filters import Filter
 from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.ledger import FileState, Ledger
 from personsearch.gallery.named import Example, NamedPeople, NamedPerson
 from personsearch.gallery.near import add_near
 from personsearch.gallery.people import People
@@ -355,6 +357,46 @@ def test_who_meets_the_conditions_is_remembered_while_nobody_writes(
     for score in np.linspace(0, 1, 3 * CHOSEN).tolist():
         crowd.search(np.ones(4), fingerprint=MODEL, query=SOMEBODY, min_score=score)
         assert len(crowd._newest().chosen) <= CHOSEN
+
+
+def test_paths_of_hits_are_remembered_and_never_old(
+    crowd: Gallery, state: Callable, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(gallery: Gallery, **where: tuple[str, ...]) -> set[str]:
+        asked = replace(EVERYBODY, where=Filter(**where))
+        (answer,) = gallery.search_many(np.ones((1, 4)), [SOMEBODY], asked, fingerprint=MODEL)
+        return {hit.picture for hit in answer.hits}
+
+    def slow(gallery: Gallery) -> set[str]:
+        live = [entry for entry in gallery.entries() if entry.state == "done" and entry.people]
+        return {str(gallery.file(gallery.entries_of(entry)[0].place)) for entry in live}
+
+    with Gallery.open(crowd.path) as reader:
+        assert found(crowd) == found(crowd) == slow(crowd) == found(reader) == found(reader)
+        asked = []
+        real = Ledger.first_of
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "first_of", lambda *given: asked.append(1) or real(*given))
+            assert found(reader) == slow(reader)
+            assert asked == []
+        # the same picture at another place, which comes first
+        crowd.add_place(state(crowd, "00.jpg", "sha of 3.jpg"), crowd.picture_of("sha of 3.jpg"))
+        crowd.flush()
+        assert found(crowd) == found(reader) == slow(crowd)
+        assert str(pictures / "00.jpg") in found(reader)
+        assert found(reader, paths=("3.jpg",)) == {str(pictures / "3.jpg")}
+        assert found(reader) == slow(crowd)
+        with monkeypatch.context() as patch:  # gallery and pictures are moved together
+            patch.setattr(Source, "folder", lambda *_: tmp_path / "moved")
+            assert found(reader) == slow(reader)
+            assert all(path.startswith(str(tmp_path / "moved")) for path in found(reader))
+        crowd.add_source(tmp_path / "more")
+        place = crowd.place(tmp_path / "more" / "x.jpg")
+        seen = Detections([[0, 0, 10, 30]], [0.9], np.ones((1, 4)))
+        crowd.add_picture(FileState(place=place, size=1, mtime_ns=1, sha256="x"), seen)
+        crowd.flush()
+        assert found(crowd) == found(reader) == slow(crowd)
+        assert str(tmp_path / "more" / "x.jpg") in found(reader)
 
 
 def test_conditions_hold_in_every_order(crowd: Gallery) -> None:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personsearch.gallery import matrix as module
-from personsearch.gallery.matrix import Chosen, Matrix, bar, best_of_groups, kth
-from personsearch.ranking.similarity import similarities
+from personsearch.gallery.matrix import Chosen, Matrix, _firsts, bar, best_of_groups, kth
+from personsearch.ranking.similarity import norms, similarities
 
 KINDS = ("cosine", "euclidean", "product")
 
@@ -156,6 +156,21 @@ def test_many_queries_are_answered_as_one_by_one(
         everybody = np.arange(1000)
         allowed = everybody if wanted is None else everybody[wanted]
         agree(query, vectors, kind, allowed.tolist(), 10)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 300))
+@settings(max_examples=60, deadline=None)
+def test_a_query_is_as_long_among_others_as_alone(seed: int, q: int, d: int) -> None:
+    queries = np.random.default_rng(seed).standard_normal((q, d)).astype(np.float32)
+    for kind in KINDS:
+        finders = Matrix.of(queries).finders(queries, kind, None)
+        assert [finder.length for finder in finders] == [norms(query[None])[0] for query in queries]
+
+
+@given(st.lists(st.integers(-3, 12), min_size=1, max_size=80))
+def test_firsts_are_those_of_numpy(values: list[int]) -> None:
+    expected = np.unique(np.array(values), return_index=True)[1]
+    np.testing.assert_array_equal(_firsts(np.array(values)), expected)
 
 
 def test_few_are_computed_twice() -> None:

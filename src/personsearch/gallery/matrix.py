@@ -149,12 +149,13 @@ class Matrix:
         number = len(self) if chosen is None else chosen.number
         some = None if number == len(self) else chosen
         lengths = norms(queries)
+        whole = lengths
         plain = self.plain and bool(((lengths < LONGEST) & (lengths > 1 / LONGEST)).all())
         few = some is not None and number < FEW * len(self)
         rows = some.rows if some is not None and (few or not plain) else None
         if not plain:
-            for query in queries:
-                yield Finder(self, query, kind, number, rows, None, None)
+            for query, length in zip(queries, whole, strict=True):
+                yield Finder(self, query, length, kind, number, rows, None, None)
             return
         barred = None if some is None or few else some.barred
         asked = queries
@@ -169,7 +170,7 @@ class Matrix:
                 value, slack = self._bounded(product, float(lengths[i]), kind, rows)
                 if barred is not None:
                     value += barred  # cheaper than taking most of them out
-                yield Finder(self, queries[i], kind, number, rows, value, slack)
+                yield Finder(self, queries[i], whole[i], kind, number, rows, value, slack)
 
     def _gathered(self, queries: Array, rows: Array) -> Array:
         """(q, m) float32 inner products with these rows only."""
@@ -222,12 +223,13 @@ class Matrix:
 class Finder:
     """One query against everybody, or those in ``rows``.
 
-    ``value`` ranks the ``number`` who count to within ``slack``: all rows of the matrix (minus infinity
-    for whoever does not count), or only ``rows``; None where float32 cannot.
+    ``length`` is the query's. ``value`` ranks the ``number`` who count to within ``slack``: all rows of
+    the matrix (minus infinity for whoever does not count), or only ``rows``; None where float32 cannot.
     """
 
     matrix: Matrix
     query: Array
+    length: np.float64
     kind: Similarity
     number: int
     rows: Array | None
@@ -259,7 +261,7 @@ class Finder:
         if len(rows) > AT_ONCE:
             alike: Array = similarities(self.query[None], matrix.vectors[rows], kind, people_norms=lengths)[0]
             return alike
-        wide, length = self._asked
+        wide, length = self._wide, self.length
         product = wide @ matrix.vectors[rows].astype(np.float64).T
         if kind == "cosine":
             product *= 1.0 / length if length else 0.0
@@ -274,10 +276,9 @@ class Finder:
         return found
 
     @cached_property
-    def _asked(self) -> tuple[Array, np.float64]:
-        """(1, d) float64 query, and its length."""
-        length: np.float64 = norms(self.query[None])[0]
-        return self.query[None].astype(np.float64), length
+    def _wide(self) -> Array:
+        """(1, d) float64 query."""
+        return self.query[None].astype(np.float64)
 
     def _candidates(self, k: int) -> Array:
         """Rows of everybody who may be among the best ``k``, rising."""
@@ -346,6 +347,21 @@ def _kth_of_few(values: Array, k: int) -> np.float32:
     return found
 
 
+def _firsts(of: Array) -> Array:
+    """Where each value of ``of`` (n,) stands first: what NumPy's ``unique`` says, in half its time.
+
+    >>> _firsts(np.array([7, 8, 7, 5])).tolist()
+    [3, 0, 1]
+    """
+    order = np.argsort(of, kind="stable")
+    rising = of[order]
+    first = np.empty(len(of), bool)
+    first[:1] = True
+    np.not_equal(rising[1:], rising[:-1], out=first[1:])
+    leaders: Array = order[first]
+    return leaders
+
+
 def best_of_groups(
     best: Callable[[int], tuple[Array, Array]], n: int, k: int, group: Array | None
 ) -> tuple[Array, Array]:
@@ -366,7 +382,7 @@ def best_of_groups(
     look = min(n, k + SPARE)
     while True:
         rows, values = best(look)
-        _, leaders = np.unique(group[rows], return_index=True)
+        leaders = _firsts(group[rows])
         if len(leaders) >= k or look == n:
             leaders = np.sort(leaders)[:k]
             return rows[leaders], values[leaders]

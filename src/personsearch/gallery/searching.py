@@ -111,7 +111,8 @@ class Searched:
                 located.best(query, asked.k, asked.per, chosen.mask, picture)
                 for query, picture in zip(embeddings, without, strict=True)
             )
-        number = self.chosen(replace(asked, where=Filter())).number
+        plain = asked.where.is_empty
+        number = chosen.number if plain else self.chosen(replace(asked, where=Filter())).number
         for query, (rows, alike) in zip(queries, found, strict=True):
             yield self.result(query, self.hits(rows, alike, asked.where, self.chances(alike, number)))
 
@@ -174,11 +175,21 @@ class Searched:
         folders = [source.folder(self.path).as_posix() for source in self.about.sources]
         return lambda entry: named(entry.place, f"{folders[entry.source].rstrip('/')}/{entry.path}")
 
+    def _paths(self) -> dict[int, str]:
+        """Whole paths of pictures as far as they are known; what is put into it is kept with the state.
+
+        Of a gallery of one source only: that its folder is where it was is one look at the disk.
+        """
+        if len(self.about.sources) != 1:
+            return {}
+        return self.state.paths.setdefault(str(self.about.sources[0].folder(self.path)), {})
+
     def hits(self, chosen: Array, alike: Array, where: Filter, chances: Array | None) -> tuple[Hit, ...]:
         """The people in the rows ``chosen``, with all that is known of them."""
         people, ledger = self.state.people, self.state.ledger
         named = self._namer(where) if where.paths else None
         file, first_of = self.about.files(self.path), ledger.first_of
+        paths = self._paths() if named is None else {}
         columns = zip(
             range(1, len(chosen) + 1),
             alike.tolist(),
@@ -194,15 +205,18 @@ class Searched:
         new, put = Hit.__new__, object.__setattr__
         hits = []
         for rank, value, box, picture, score, number, chance, (camera, taken, position, piece) in columns:
-            entry = first_of(picture)
-            if named is not None and not named(entry):  # then the picture is at another place as well
-                entries = ledger.entries_of(picture)
-                entry = next((e for e in entries if e.state == "done" and named(e)), entry)
+            path = paths.get(picture)
+            if path is None:
+                entry = first_of(picture)
+                if named is not None and not named(entry):  # then the picture is at another place as well
+                    entries = ledger.entries_of(picture)
+                    entry = next((e for e in entries if e.state == "done" and named(e)), entry)
+                path = paths[picture] = file(entry.source, entry.path)
             hit = new(Hit)
             known = {
                 "rank": rank,
                 "similarity": value,
-                "picture": file(entry.source, entry.path),
+                "picture": path,
                 "box": box,
                 "score": score,
                 "detection": number,
