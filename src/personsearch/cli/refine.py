@@ -115,10 +115,9 @@ def refine(
             right, wrong = _asked(opened, before)
         judged = _examples(opened, right, wrong)
         whom = before.person.including(judged)
-        terms = before.terms
-        asked = terms.asked if top_k is None else replace(terms.asked, k=top_k)
-        sought = Sought(name=before.saved or whom.name, examples=whom.examples, own=terms.own)
-        answered, more = _ask(opened, sought, asked, terms.order, html)
+        asked = before.terms.asked if top_k is None else replace(before.terms.asked, k=top_k)
+        sought = Sought(name=before.saved or whom.name, examples=whom.examples, own=before.terms.own)
+        answered, more = _ask(opened, sought, asked, before.terms.order, html)
         _say(before, judged)
         searching.note_search(answered, asked, purpose, "refine")
         where = searching.Keeping(save_as=save_as or None, person=before.saved, judged=True, session=session)
