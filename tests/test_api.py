@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from personsearch.api import Gallery, PersonSearch, as_picture
 from personsearch.errors import InputError, ModelMismatch, UsageError
+from personsearch.gallery.filters import Filter
+from personsearch.gallery.searching import Asked
 from personsearch.indexing.cameras import Watch
 from personsearch.model.checkpoint import save_model
 from personsearch.model.presets import CropSettings, build_network, compact_tiny, embedder
@@ -179,6 +182,12 @@ def test_a_gallery_adds_searches_refines_and_forgets(
         ]
         assert model.refine(gallery, found, wrong=[blue]).result.hits[0].detection == rust.detection
         assert model.refine(tmp_path / "g", found, wrong=[blue]).result.hits[0].detection == rust.detection
+        narrow = gallery.search(photos / "red.png", BOX, asked=Asked(k=1, where=Filter(paths=("[br]*",))))
+        assert gallery.refine(narrow, wrong=[rust]).asked == narrow.asked
+        assert model.refine(gallery, narrow, wrong=[rust]).asked == narrow.asked
+        assert model.refine(gallery, narrow, wrong=[rust], k=7).asked == replace(narrow.asked, k=7)
+        assert gallery.save_as("Nan", narrow).terms == narrow.terms
+        gallery.named.remove("Nan")
         gallery.save_as("Ana", better)
         again = gallery.search(person="Ana", own=True)
         assert [Path(hit.picture).name for hit in again.result.hits] == ["red.png", "rust.png"]

@@ -28,12 +28,12 @@ import numpy as np
 from personsearch.baselines.open import PARTS, Where, open_searcher
 from personsearch.errors import UsageError
 from personsearch.files import sha256_of
-from personsearch.gallery.asking import Answered, Order, Sought
+from personsearch.gallery.asking import Answered, Sought
 from personsearch.gallery.folder import is_gallery
 from personsearch.gallery.gallery import Gallery as Store
 from personsearch.gallery.named import Example, NamedPeople, NamedPerson
 from personsearch.gallery.removal import Receipt
-from personsearch.gallery.searching import Asked
+from personsearch.gallery.searching import Asked, Order
 from personsearch.gallery.session import save_as
 from personsearch.indexing.cameras import Watch, index_camera
 from personsearch.indexing.local import index_sources
@@ -225,11 +225,17 @@ class PersonSearch:
         *,
         right: Sequence[HitLike] = (),
         wrong: Sequence[HitLike] = (),
-        k: int = 20,
+        k: int | None = None,
     ) -> Answered:
-        """What :meth:`Gallery.refine` does; ``found`` is what :meth:`Gallery.search` answered."""
+        """What :meth:`Gallery.refine` does; ``found`` is what :meth:`Gallery.search` answered.
+
+        Args:
+            gallery, found, right, wrong: see there.
+            k: how many hits; by default as before.
+        """
         opened = gallery if isinstance(gallery, Gallery) else Gallery.open(gallery, self)
-        return opened.refine(found, right=right, wrong=wrong, asked=Asked(k=k))
+        asked = found.asked if k is None else replace(found.asked, k=k)
+        return opened.refine(found, right=right, wrong=wrong, asked=asked)
 
 
 class Gallery:
@@ -358,8 +364,7 @@ class Gallery:
         Args:
             found: what :meth:`search` or this method answered.
             right, wrong: hits, or their numbers.
-            asked: as in :meth:`search`; give the conditions again, for an answer does not hold them.
-            order: by default as before.
+            asked, order: as in :meth:`search`; by default as before.
 
         Raises:
             UsageError: no hit is given, or one as right and as wrong.
@@ -370,14 +375,13 @@ class Gallery:
             raise UsageError("a hit is the person or is not", hint="give right=[...], wrong=[...], or both")
         judged = self.store.examples(numbers[0]) + self.store.examples(numbers[1], right=False)
         whom = found.sought.person.including(judged)
-        return self.store.ask(
-            replace(found.sought, examples=whom.examples), asked or Asked(), order or found.order
-        )
+        sought = replace(found.sought, examples=whom.examples)
+        return self.store.ask(sought, asked or found.asked, order or found.order)
 
     def save_as(self, name: str, found: Answered) -> NamedPerson:
         """Keep whom a search was for under a name, with everything that was judged."""
         shown = tuple(hit.detection for hit in found.result.hits)
-        return save_as(self.store, name, replace(found.sought.person, shown=shown))
+        return save_as(self.store, name, replace(found.sought.person, shown=shown, terms=found.terms))
 
     def forget(
         self, hits: Collection[HitLike], *, reason: str = "", keep_examples: float | None = None

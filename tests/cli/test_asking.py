@@ -132,6 +132,54 @@ def test_ranks_of_a_saved_person_are_those_shown_last(command, gallery: Path, ph
     assert [(e.right, e.detection) for e in kept] == [(True, None), (False, numbers(shown)["c.png"])]
 
 
+def test_refining_goes_on_from_the_terms_of_before(
+    command, gallery: Path, photos: Path, tmp_path: Path
+) -> None:
+    session = tmp_path / "s.json"
+    words = ("-g", gallery, "--path", "[bc].png", "-k", "1", "--per", "person", "--own")
+    first = record(
+        command(
+            *("search", "-q", photos / "a.png", "-m", "m", *words, "--rerank", "k-reciprocal"),
+            *("--session", session, "--save-as", "Ana"),
+        )
+    )
+    assert len(first["hits"]) == 1
+    for search in (("--session", session), ("--person", "Ana")):
+        again = record(command("refine", "-g", gallery, *search, "--yes", "1"))
+        assert (again["filter"], again["order"]) == ({"paths": ["[bc].png"]}, "k-reciprocal")
+        assert len(again["hits"]) == 1
+    more = record(command("refine", "-g", gallery, "--session", session, "--yes", "1", "--top-k", "9"))
+    assert (len(more["hits"]), more["filter"], more["order"]) == (3, again["filter"], "k-reciprocal")
+    assert "a.png" not in names(more)
+    record(command("search", "--person", "Ana", "-g", gallery, "--path", "a.png", "--own"))
+    last = record(command("refine", "-g", gallery, "--person", "Ana", "--yes", "1"))  # that search's terms
+    assert (last["filter"], last["order"]) == ({"paths": ["a.png"]}, "similarity")
+
+
+def test_an_order_that_cannot_be_kept_is_said_to_be_lost(
+    command, gallery: Path, photos: Path, tmp_path: Path
+) -> None:
+    session = tmp_path / "s.json"
+    query = ("search", "-q", f"{photos / 'b.png'}:100,20,20,60", "-g", gallery, "-m", "m", "--context")
+    ended = command(*query, "--session", session)
+    assert record(ended)["order"] == "context"
+    assert "refine orders by similarity" in ended.err
+    assert "refine" not in command(*query).err  # nothing is kept, so nothing is lost
+    assert (
+        record(command("refine", "-g", gallery, "--session", session, "--no", "1"))["order"] == "similarity"
+    )
+    beside, alone = 3, 1  # of b.png, where somebody else is, and of a.png
+    hit = ("search", "--detection", beside, "-g", gallery, "--context", "--session", session)
+    ended = command(*hit)
+    assert (record(ended)["order"], "warning" in ended.err) == ("context", False)
+    ended = command("refine", "-g", gallery, "--session", session, "--no-detection", alone)
+    assert (record(ended)["order"], "warning" in ended.err) == ("context", False)
+    record(command("forget", "-g", gallery, "--detection", 2, "--yes"))
+    ended = command("refine", "-g", gallery, "--session", session, "--no-detection", 4)
+    assert record(ended)["order"] == "similarity"
+    assert "warning: ordered by similarity: nobody else is known" in ended.err
+
+
 def test_a_terminal_is_asked(command, gallery: Path, photos: Path, monkeypatch) -> None:
     command("search", "-q", photos / "a.png", "-g", gallery, "-m", "m", "--save-as", "Ana")
     terminal = io.StringIO("y\nn\n")

@@ -202,10 +202,17 @@ def test_migrate(command, gallery: Path, photos: Path, searcher) -> None:
     assert "migrating_to" in command("gallery", "info", "-g", gallery).out
     assert record(command("gallery", "migrate", "-g", gallery, "--abandon"))["abandoned"]
     assert command("gallery", "migrate", "-g", gallery, "-m", "m", "--progress", "none").code == 3
-    ended = command(
-        "gallery", "migrate", "-g", gallery, "-m", "m", "--leave-out-failed", "--progress", "none"
-    )
-    assert (ended.code, record(ended)["finished"], record(ended)["kept"]) == (3, True, 2)
+    record(command("person", "add", "Ana", "-g", gallery, "--detection", "1"))
+    keep = ("--keep-example", "-0.01", "--yes")
+    record(command("forget", "-g", gallery, "--detection", "2", *keep))
+    words = ("-g", gallery, "-m", "m", "--leave-out-failed", "--progress", "none")
+    ended = command("gallery", "migrate", *words)
+    assert (ended.code, record(ended)["finished"]) == (3, True)
+    assert (record(ended)["kept_examples"], record(ended)["saved_people"]) == (1, 1)
+    searcher.fingerprint = "rectangles-3"
+    table = command("gallery", "migrate", *words, "--format", "table").out
+    assert "1 examples kept of forgotten people keep nobody out any more" in table
+    assert "1 saved people need examples by the new model" in table
     assert found(command, gallery, photos / "a.png") == ["b.png"]
     assert command("gallery", "migrate", "-g", gallery, "--abandon").code == 4
     assert command("gallery", "migrate", "-g", gallery).code == 2

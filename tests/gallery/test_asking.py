@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -12,15 +13,18 @@ import pytest
 
 from personsearch.errors import InputError, ModelMismatch, UsageError
 from personsearch.files import sha256_of
-from personsearch.gallery.asking import Order, Sought
+from personsearch.gallery.asking import Sought
+from personsearch.gallery.description import Source
 from personsearch.gallery.everybody import similarities_to_everybody
 from personsearch.gallery.filters import Filter
 from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.ledger import FileState, Ledger
 from personsearch.gallery.named import Example, NamedPeople, NamedPerson
 from personsearch.gallery.near import add_near
 from personsearch.gallery.people import People
-from personsearch.gallery.searching import CHOSEN, Asked
+from personsearch.gallery.searching import CHOSEN, Asked, Order
 from personsearch.gallery.session import Session, read_session, save_as
+from personsearch.gallery.terms import Terms
 from personsearch.gallery.video import Moment, VideoRows
 from personsearch.ranking.calibration import Calibration, SearchFit
 from personsearch.ranking.combining import combined
@@ -355,6 +359,46 @@ def test_who_meets_the_conditions_is_remembered_while_nobody_writes(
         assert len(crowd._newest().chosen) <= CHOSEN
 
 
+def test_paths_of_hits_are_remembered_and_never_old(
+    crowd: Gallery, state: Callable, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(gallery: Gallery, **where: tuple[str, ...]) -> set[str]:
+        asked = replace(EVERYBODY, where=Filter(**where))
+        (answer,) = gallery.search_many(np.ones((1, 4)), [SOMEBODY], asked, fingerprint=MODEL)
+        return {hit.picture for hit in answer.hits}
+
+    def slow(gallery: Gallery) -> set[str]:
+        live = [entry for entry in gallery.entries() if entry.state == "done" and entry.people]
+        return {str(gallery.file(gallery.entries_of(entry)[0].place)) for entry in live}
+
+    with Gallery.open(crowd.path) as reader:
+        assert found(crowd) == found(crowd) == slow(crowd) == found(reader) == found(reader)
+        asked = []
+        real = Ledger.first_of
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "first_of", lambda *given: asked.append(1) or real(*given))
+            assert found(reader) == slow(reader)
+            assert asked == []
+        # the same picture at another place, which comes first
+        crowd.add_place(state(crowd, "00.jpg", "sha of 3.jpg"), crowd.picture_of("sha of 3.jpg"))
+        crowd.flush()
+        assert found(crowd) == found(reader) == slow(crowd)
+        assert str(pictures / "00.jpg") in found(reader)
+        assert found(reader, paths=("3.jpg",)) == {str(pictures / "3.jpg")}
+        assert found(reader) == slow(crowd)
+        with monkeypatch.context() as patch:  # gallery and pictures are moved together
+            patch.setattr(Source, "folder", lambda *_: tmp_path / "moved")
+            assert found(reader) == slow(reader)
+            assert all(path.startswith(str(tmp_path / "moved")) for path in found(reader))
+        crowd.add_source(tmp_path / "more")
+        place = crowd.place(tmp_path / "more" / "x.jpg")
+        seen = Detections([[0, 0, 10, 30]], [0.9], np.ones((1, 4)))
+        crowd.add_picture(FileState(place=place, size=1, mtime_ns=1, sha256="x"), seen)
+        crowd.flush()
+        assert found(crowd) == found(reader) == slow(crowd)
+        assert str(tmp_path / "more" / "x.jpg") in found(reader)
+
+
 def test_conditions_hold_in_every_order(crowd: Gallery) -> None:
     sought = Sought(name="x", examples=tuple(crowd.examples([5])))
     asked = replace(EVERYBODY, where=Filter(cameras=("south",)))
@@ -387,9 +431,11 @@ def test_a_session_goes_on_without_those_who_were_forgotten(crowd: Gallery, tmp_
     asked = Asked(
         k=7, per="person", min_score=0.25, where=Filter(cameras=("north",), min_height=3.0), exact=False
     )
-    Session(person=person, model=MODEL, asked=asked, own=True, saved="Ana").write(path)
+    order = Order(kind="k-reciprocal", rules=KReciprocalRules(top=9, weight=0.5))
+    terms = Terms(asked=asked, order=order, own=True)
+    Session(person=person, model=MODEL, terms=terms, saved="Ana").write(path)
     back, gone = read_session(path, crowd)
-    assert (back.asked, back.own, back.saved, gone) == (asked, True, "Ana", 0)
+    assert (back.terms, back.saved, gone) == (terms, "Ana", 0)
     assert back.person.to_json() == person.to_json()
     crowd.forget([8, 10])
     back, gone = read_session(path, crowd)
@@ -407,6 +453,46 @@ def test_an_example_kept_out_by_place_leaves_a_session(crowd: Gallery, tmp_path)
     Session(person=person, model=MODEL).write(path)
     crowd.forget([5])
     assert [e.picture for e in read_session(path, crowd)[0].person.examples] == [""]
+
+
+def test_a_session_of_before_orders_were_kept(crowd: Gallery, tmp_path) -> None:
+    path = tmp_path / "s.json"
+    person = NamedPerson(name="x", examples=(outside(np.ones(4)),))
+    Session(person=person, model=MODEL, terms=Terms(asked=Asked(k=3))).write(path)
+    value = json.loads(path.read_text())
+    del value["order"]
+    path.write_text(json.dumps(value))
+    assert read_session(path, crowd)[0].terms == Terms(asked=Asked(k=3))
+    for order in ({"kind": "best"}, {"kind": "context", "k1": 0}, {"kin": "context"}, "context"):
+        path.write_text(json.dumps({**value, "order": order}))
+        with pytest.raises(InputError, match="is no session"):
+            read_session(path, crowd)
+
+
+def test_an_answer_says_on_which_terms_it_can_be_had_again(crowd: Gallery) -> None:
+    _, _, vectors = everything(crowd)
+    asked = replace(EVERYBODY, k=5, where=Filter(cameras=("south",)))
+    order = Order(kind="context", k1=4)
+    by_hit = Sought(name="x", examples=tuple(crowd.examples([5])), own=True)
+    found = crowd.ask(by_hit, asked, order)
+    assert found.terms == Terms(asked=asked, order=order, own=True)
+    again = crowd.ask(by_hit, found.terms.asked, found.terms.order)
+    assert numbers(again) == numbers(found)
+    # who is beside the person in a picture of one's own is nobody's to keep
+    lost = crowd.ask(Sought(name="x", examples=(outside(np.ones(4)),), context=vectors[:2]), asked, order)
+    assert lost.terms == Terms(asked=asked)
+
+
+def test_a_saved_person_keeps_the_terms_with_what_was_shown(crowd: Gallery) -> None:
+    terms = Terms(asked=Asked(k=3, where=Filter(paths=("*.jpg",))), own=True)
+    person = NamedPerson(name="x", examples=tuple(crowd.examples([5, 8])), shown=(9, 1), terms=terms)
+    save_as(crowd, "Ana", person)
+    crowd.forget([9])
+    kept = NamedPeople(crowd.path).load("Ana")
+    assert (kept.shown, kept.terms) == ((0, 1), terms)
+    save_as(crowd, "Ana", NamedPerson(name="x", examples=tuple(crowd.examples([10])), shown=kept.shown))
+    assert NamedPeople(crowd.path).load("Ana").terms == terms  # who is added changes no search
+    assert "terms" not in NamedPerson(name="x").to_json()
 
 
 def test_sessions_that_are_none(crowd: Gallery, tmp_path) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from personsearch.errors import LockedError, PersonSearchError
-from personsearch.gallery import batch
+from personsearch.gallery import batch, tables
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.tables import Table
@@ -336,15 +337,31 @@ def test_interrupting_waits_for_the_end_of_a_commit() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_deleting_more_than_fits_one_condition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyarrow as pa
-
-    from personsearch.gallery import tables
-
-    monkeypatch.setattr(tables, "_AT_A_TIME", 10)
+def test_whatever_is_deleted_is_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many numbers, in runs or alone; and who stays is whom a look at each number leaves."""
+    rng = np.random.default_rng(3)
     table = Table(tmp_path, "numbers", pa.schema([("number", pa.int64())]), create=True)
-    table.add(pa.table({"number": list(range(100))}))
-    table.delete("number", range(95))
-    assert [n for rows in table.batches(["number"]) for n in rows["number"].to_pylist()] == list(
-        range(95, 100)
-    )
+    everybody = np.arange(-20, 400)
+    runs = np.concatenate([np.arange(first, first + 9) for first in range(0, 390, 11)])
+    for some, named in (
+        (rng.permutation(everybody)[:200], 64),
+        (np.append(runs, [397, 2**70]), 64),
+        (runs, 3),
+        (everybody[3:-3], 64),
+        ([5, 5, -7, 10**6], 64),
+        ([], 64),
+        ([-(2**63) - 1, 2**63], 64),
+    ):
+        monkeypatch.setattr(tables, "_RUNS", named)
+        table.add(pa.table({"number": everybody}))
+        before = table.newest()
+        gone = {int(n) for n in some}
+        found = [
+            n for rows in table.rows_of("number", list(gone), ["number"]) for n in rows["number"].to_pylist()
+        ]
+        assert sorted(found) == sorted(gone & set(everybody.tolist()))
+        table.delete("number", list(gone))
+        assert table.newest() - before == bool(found)
+        left = [n for rows in table.batches(["number"]) for n in rows["number"].to_pylist()]
+        assert sorted(left) == [n for n in everybody.tolist() if n not in gone]
+        table.delete("number", left)

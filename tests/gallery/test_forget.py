@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from personsearch.errors import InputError
@@ -17,6 +18,7 @@ from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.named import NamedPeople, NamedPerson
 from personsearch.gallery.near import add_near
 from personsearch.gallery.session import save_as
+from personsearch.gallery.side import Side
 from personsearch.gallery.tables import Table
 from personsearch.gallery.verify import verify
 from personsearch.types import Detections, Query
@@ -217,7 +219,16 @@ def test_frames_of_a_video_are_told_apart(new_gallery: Callable, state: Callable
 
 
 STEPS = ("job", "suppressed", "cells", "side", "numbered", "people", "ledger", "rewrite", "named", "audit")
-STEPS += ("unlink",)
+STEPS += ("unlink", "between two saved people", "between the tables of a migration")
+
+
+def under_way(gallery: Gallery) -> None:
+    """A migration that has described everybody, and not taken over yet."""
+    side = Side(fingerprint="b" * 64, dim=16, similarity="cosine", generation=1)
+    side.write(gallery.path)
+    tables = gallery._people_table, gallery._ledger_table
+    for new, old in zip(side.tables(gallery.path), tables, strict=True):
+        new.add(pa.Table.from_batches(list(old.batches(old.schema.names)), old.schema))
 
 
 @pytest.mark.parametrize("dies_at", STEPS)
@@ -227,8 +238,20 @@ def test_a_death_anywhere_is_finished_by_the_next_writer(
     def death(*_: object, **__: object) -> None:
         raise SystemExit
 
+    written: list[str] = []
+    write = NamedPerson.write
+
+    def first_only(person: NamedPerson, path: Path) -> None:
+        if written:
+            raise SystemExit
+        written.append(person.name)
+        write(person, path)
+
     known = [crowded.examples([2])[0], crowded.examples([3])[0]]
-    save_as(crowded, "Ana", NamedPerson(name="Ana", examples=tuple(known)))
+    for name in ("Ana", "Ben"):
+        save_as(crowded, name, NamedPerson(name=name, examples=tuple(known)))
+    if dies_at == "between the tables of a migration":
+        under_way(crowded)
     (crowded.path / CELLS).write_bytes(vector(1).tobytes())  # the centre of a cell of one person
     with monkeypatch.context() as patch:
         target = {
@@ -243,8 +266,10 @@ def test_a_death_anywhere_is_finished_by_the_next_writer(
             "rewrite": (Table, "rewrite"),
             "audit": (AuditLog, "append"),
             "unlink": (Path, "unlink"),
+            "between two saved people": (NamedPerson, "write", first_only),
+            "between the tables of a migration": (Table, "rewrite"),
         }[dies_at]
-        patch.setattr(*target, death)
+        patch.setattr(*(target if len(target) == 3 else (*target, death)))
         with pytest.raises(SystemExit):
             crowded.forget([2, 12], reason="r")
     crowded.close()
@@ -255,13 +280,15 @@ def test_a_death_anywhere_is_finished_by_the_next_writer(
         assert everybody(again) == [1, *range(3, 12)]
     assert not (crowded.path / removal.JOB).exists()
     assert not (crowded.path / CELLS).exists()
-    assert [e.detection for e in NamedPeople(crowded.path).load("Ana").examples] == [3]
+    for name in ("Ana", "Ben"):
+        assert [e.detection for e in NamedPeople(crowded.path).load(name).examples] == [3]
     for number in range(12):
         assert bool(holding(crowded.path, vector(number).tobytes())) == (number not in (1, 11))
     records = list(AuditLog(crowded.path).records())
     assert [record["action"] for record in records] == ["forget"]
     assert len(suppression.read_suppression(crowded.path).boxes) == 2
-    assert verify(crowded.path).findings == ()
+    notes = {"migration"} if dies_at == "between the tables of a migration" else set()
+    assert {finding.rule for finding in verify(crowded.path).findings} == notes
 
 
 def test_many_numbers_are_found_in_one_reading(crowded: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

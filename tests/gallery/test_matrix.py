@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personsearch.gallery import matrix as module
-from personsearch.gallery.matrix import Chosen, Matrix, best_of_groups, kth
-from personsearch.ranking.similarity import similarities
+from personsearch.gallery.matrix import Chosen, Matrix, _firsts, bar, best_of_groups, kth
+from personsearch.ranking.similarity import norms, similarities
 
 KINDS = ("cosine", "euclidean", "product")
 
@@ -158,6 +158,21 @@ def test_many_queries_are_answered_as_one_by_one(
         agree(query, vectors, kind, allowed.tolist(), 10)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 300))
+@settings(max_examples=60, deadline=None)
+def test_a_query_is_as_long_among_others_as_alone(seed: int, q: int, d: int) -> None:
+    queries = np.random.default_rng(seed).standard_normal((q, d)).astype(np.float32)
+    for kind in KINDS:
+        finders = Matrix.of(queries).finders(queries, kind, None)
+        assert [finder.length for finder in finders] == [norms(query[None])[0] for query in queries]
+
+
+@given(st.lists(st.integers(-3, 12), min_size=1, max_size=80))
+def test_firsts_are_those_of_numpy(values: list[int]) -> None:
+    expected = np.unique(np.array(values), return_index=True)[1]
+    np.testing.assert_array_equal(_firsts(np.array(values)), expected)
+
+
 def test_few_are_computed_twice() -> None:
     """It is fast because only the few who may win are compared in float64."""
     rng = np.random.default_rng(0)
@@ -177,6 +192,27 @@ def test_the_kth_largest_is_that_of_sorting(seed: int, k: int, more: int, ties: 
         values = values.round(1)
     values[k:][rng.random(more) < 0.3] = -np.inf
     assert kth(values, k) == np.sort(values)[-k]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([1.0, 0.6, 0.3]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_who_may_win_is_whom_two_looks_at_everybody_leave(
+    seed: int, k: int, share: float, ties: bool
+) -> None:
+    """One look by a lower bar, and one at the few it leaves, is what a sort of everybody would leave."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(k + 1, 9000))
+    vectors = rng.standard_normal((n, 4)).astype(np.float32)
+    if ties:
+        vectors = vectors[rng.integers(0, 50, n) % n]
+    mask = rng.random(n) < share
+    mask[: k + 1] = True
+    finder = next(Matrix.of(vectors).finders(vectors[:1], "cosine", mask))
+    value = finder.value.copy()
+    least = np.sort(value[np.isfinite(value)])[-k] - 2 * finder.slack
+    expected = np.flatnonzero(value >= np.nextafter(least, np.float32(-np.inf)))
+    np.testing.assert_array_equal(finder._candidates(k), expected)
+    assert bar(value, k) <= np.sort(value)[-k]
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 8), st.integers(1, 6))

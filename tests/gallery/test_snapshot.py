@@ -1,6 +1,7 @@
 """What is in memory is brought up to date by reading what is new, and is what reading everything gives."""
 
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -226,5 +227,18 @@ def test_nobody_is_copied_where_everything_must_be_read_anew(
         assert (len(reader._newest().people), len(copies)) == (6, 1)  # here a copy is all that is needed
         writer.forget([1])
         copies.clear()
-        assert reader._newest().people.detection.tolist() == [2, 3, 4, 5, 6]
+        old, alive = weakref.ref(reader._newest().people.room), []
+        real_load = People.load
+        writer.forget([3])
+
+        def load(*given: object) -> People:
+            alive.append(old() is not None)
+            return real_load(*given)
+
+        monkeypatch.setattr(People, "load", staticmethod(load))
+        assert reader._newest().people.detection.tolist() == [2, 4, 5, 6]
+        assert alive == [False]  # who is replaced has gone by then
+        writer.forget([5])
+        copies.clear()
+        assert reader._newest().people.detection.tolist() == [2, 4, 6]
         assert copies == []

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from personsearch.ranking import kreciprocal as module
 from personsearch.ranking.kreciprocal import KReciprocalRules, _mean_of_neighbours, rerank
 
 
@@ -136,6 +137,62 @@ def test_rules_that_mean_nothing_are_refused():
     for wrong in ({"top": 0}, {"k1": 0}, {"k2": 0}, {"weight": 1.5}):
         with pytest.raises(ValueError, match="must be positive"):
             KReciprocalRules(**wrong)
+
+
+def whole_tables(squared, rules):
+    """As :func:`_distances_to_first`, all rows at once."""
+    m, ranking = len(squared), np.argsort(squared, axis=1, kind="stable")
+
+    def mutual(k):
+        first = np.zeros((m, m), bool)
+        np.put_along_axis(first, ranking[:, :k], True, axis=1)
+        return first & first.T
+
+    near, closer = mutual(rules.k1 + 1), mutual(round(rules.k1 / 2) + 1).astype(int)
+    joins = near & (3 * (near.astype(int) @ closer.T) > 2 * closer.sum(axis=1)[None])
+    circle = near | ((joins.astype(int) @ closer) > 0)
+    weights = np.where(circle, np.exp(-squared), 0.0)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = weights / np.where(total > 0, total, 1.0)
+    if rules.k2 > 1:
+        weights = weights[ranking[:, : rules.k2]].mean(axis=1)
+    overlap = np.minimum(np.minimum(weights[:1], weights[1:]).sum(axis=1), 1.0)
+    return (1.0 - rules.weight) * (1.0 - overlap / (2.0 - overlap)) + rules.weight * squared[0, 1:]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 60),
+    st.integers(1, 20),
+    st.integers(1, 8),
+    st.integers(1, 70),
+    st.booleans(),
+)
+def test_some_rows_at_a_time_are_all_at_once_to_the_last_bit(seed, n, k1, k2, at_a_time, copies):
+    rng = np.random.default_rng(seed)
+    world = rng.normal(size=(n + 1, 6)).astype(np.float32)
+    if copies:
+        world = world[rng.integers(0, n + 1, n + 1)]
+    rules = KReciprocalRules(k1=k1, k2=k2)
+    for kind in ("cosine", "euclidean"):
+        squared = module._squared(world, kind)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_ROWS", at_a_time)
+            found = module._distances_to_first(squared, rules)
+        np.testing.assert_array_equal(found, whole_tables(squared, rules))
+
+
+def test_many_candidates_take_few_tables(monkeypatch):
+    monkeypatch.setattr(module, "_ROWS", 16)
+    rng = np.random.default_rng(4)
+    people, table = rng.normal(size=(500, 8)).astype(np.float32), 501 * 501 * 8
+    alike = (people @ people[0]).astype(np.float32)
+    tracemalloc.start()
+    rerank(people[0], people, alike, "cosine", KReciprocalRules(top=500))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * table  # of float64
 
 
 def test_neighbours_are_averaged_in_the_memory_of_a_few_tables():

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from personsearch.gallery.asking import Answered, Order, Sought
+    from personsearch.gallery.asking import Answered, Sought
     from personsearch.gallery.gallery import Gallery
-    from personsearch.gallery.searching import Asked
+    from personsearch.gallery.searching import Asked, Order
     from personsearch.types import Array, Hit, Picture, SearchResult
 
 MORE = 6
@@ -48,7 +48,7 @@ def ask(
         exclude_pictures=[one.picture for one in known if one.picture and one.detection is None],
         exclude_detections=[one.detection for one in known if one.detection is not None],
     )
-    answered = replace(found, result=replace(found.result, hits=hits[: asked.k]))
+    answered = replace(found, result=replace(found.result, hits=hits[: asked.k]), asked=asked)
     return answered, More(rejected=hits[asked.k :], alike=alike)
 
 

@@ -19,8 +19,10 @@ from personsearch.cli.output import Printer, box_text, chosen, printable
 from personsearch.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from personsearch.gallery.asking import Answered, Sought
     from personsearch.gallery.gallery import Gallery
     from personsearch.gallery.named import Example
+    from personsearch.gallery.searching import Asked, Order
     from personsearch.gallery.session import Session
 
 SessionOption = Annotated[
@@ -56,7 +58,7 @@ TopOption = Annotated[
         "--top-k",
         "-k",
         min=1,
-        help="How many hits; default: as before with --session, else 20.",
+        help="How many hits; default: as before.",
         show_default=False,
     ),
 ]
@@ -82,8 +84,8 @@ def refine(
     """Say which hits of a search are the person and which are not, and search again with that.
 
     The search is one that was written to a file (search --session), or that of a saved person.
-    A session keeps the conditions of its search, a saved person does not. Ranks are those that were
-    shown last. Without any yes or no, a terminal is asked for each hit.
+    Conditions and order are those of that search (of a saved person, of the last one), and ranks are
+    those that were shown last. Without any yes or no, a terminal is asked for each hit.
     What was judged stays judged: with the session, and with the saved person. Judged hits, and the
     pictures of right ones, are not shown again. No model is needed.
 
@@ -113,13 +115,13 @@ def refine(
             right, wrong = _asked(opened, before)
         judged = _examples(opened, right, wrong)
         whom = before.person.including(judged)
-        asked = before.asked if top_k is None else replace(before.asked, k=top_k)
-        sought = Sought(name=before.saved or whom.name, examples=whom.examples, own=before.own)
-        answered, more = page.ask(opened, sought, asked, None, html)
+        asked = before.terms.asked if top_k is None else replace(before.terms.asked, k=top_k)
+        sought = Sought(name=before.saved or whom.name, examples=whom.examples, own=before.terms.own)
+        answered, more = _ask(opened, sought, asked, before.terms.order, html)
         _say(before, judged)
         searching.note_search(answered, asked, purpose, "refine")
         where = searching.Keeping(save_as=save_as or None, person=before.saved, judged=True, session=session)
-        searching.keep(opened, answered, asked, where)
+        searching.keep(opened, answered, where)
     printer(answer(answered, html, asked))  # first: a page that fails must not cost the hits
     searching.write_page(html, answered, None, "", more)
 
@@ -128,6 +130,7 @@ def _session(gallery: Gallery, session: Path | None, person: str | None) -> Sess
     """The search to go on from."""
     from personsearch.gallery.named import NamedPeople
     from personsearch.gallery.session import Session, read_session
+    from personsearch.gallery.terms import Terms
 
     if session is not None:
         found, gone = read_session(session, gallery)
@@ -138,7 +141,21 @@ def _session(gallery: Gallery, session: Path | None, person: str | None) -> Sess
             )
         return found
     whom = NamedPeople(gallery.path).load(person or "")
-    return Session(person=whom, model=gallery.fingerprint, saved=whom.name)
+    terms = whom.terms or Terms()
+    return Session(person=whom, model=gallery.fingerprint, terms=terms, saved=whom.name)
+
+
+def _ask(
+    gallery: Gallery, sought: Sought, asked: Asked, order: Order, html: Path | None
+) -> tuple[Answered, page.More | None]:
+    """The answer in the order of before; by similarity where whoever was beside the person is gone."""
+    from personsearch.gallery.asking import NoContext
+
+    try:
+        return page.ask(gallery, sought, asked, order, html)
+    except NoContext as error:
+        print(f"warning: ordered by similarity: {error}", file=sys.stderr)
+        return page.ask(gallery, sought, asked, None, html)
 
 
 def _numbers(session: Session, ranks: list[str] | None, option: str) -> list[int]:

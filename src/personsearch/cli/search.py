@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from personsearch.gallery.gallery import Gallery
     from personsearch.gallery.named import Example
     from personsearch.gallery.searching import Asked
+    from personsearch.gallery.terms import Terms
     from personsearch.types import Picture
 
 
@@ -148,7 +149,7 @@ def search(
         whom, model_name = words.described(named, shown, opened, lambda: opened_model(model, parts, device))
         answered, more = page.ask(opened, whom, asked, order, html)
         note_search(answered, asked, purpose)
-        keep(opened, answered, asked, Keeping(save_as=save_as or None, person=named.person, session=session))
+        keep(opened, answered, Keeping(save_as=save_as or None, person=named.person, session=session))
     picture = shown[0].picture if shown and shown[0].right else None
     printer(answer(answered, html, asked))  # first: a page that fails must not cost the hits
     write_page(html, answered, picture, model_name, more)
@@ -181,15 +182,20 @@ class Keeping:
     session: Path | None
 
 
-def keep(gallery: Gallery, answered: Answered, asked: Asked, where: Keeping) -> None:
+def keep(gallery: Gallery, answered: Answered, where: Keeping) -> None:
     """Save whom a search was for under a name, and the search in a file, where that is wanted."""
     from personsearch.gallery.session import Session, add_to_saved
     from personsearch.gallery.session import save_as as save
 
     shown = tuple(hit.detection for hit in answered.result.hits)
     examples = tuple(placed(example) for example in answered.sought.examples)
-    whom = replace(answered.sought.person, examples=examples, shown=shown)
-    saved = where.save_as or where.person
+    terms, saved = answered.terms, where.save_as or where.person
+    whom = replace(answered.sought.person, examples=examples, shown=shown, terms=terms)
+    if terms.order != answered.order and (saved is not None or where.session is not None):
+        print(
+            "warning: who is beside the person in a picture is not kept: refine orders by similarity",
+            file=sys.stderr,
+        )
     if where.save_as is not None:
         whom = save(gallery, where.save_as, whom)
     elif where.person is not None and where.judged:
@@ -200,25 +206,20 @@ def keep(gallery: Gallery, answered: Answered, asked: Asked, where: Keeping) -> 
         else:
             whom = known
     elif where.person is not None:
-        _remember(gallery, where.person, shown)
+        _remember(gallery, where.person, shown, terms)
     if where.session is not None:
-        kept = Session(
-            person=whom,
-            model=gallery.fingerprint,
-            asked=asked,
-            own=answered.sought.own,
-            saved=saved,
-        )
+        person = replace(whom, terms=None)  # the session says them
+        kept = Session(person=person, model=gallery.fingerprint, terms=terms, saved=saved)
         kept.write(where.session)
 
 
-def _remember(gallery: Gallery, name: str, shown: tuple[int, ...]) -> None:
-    """Note which hits of a saved person were shown, so that they can be judged by rank."""
+def _remember(gallery: Gallery, name: str, shown: tuple[int, ...], terms: Terms) -> None:
+    """Note which hits of a saved person were shown, and on which terms: they can be judged by rank."""
     from personsearch.errors import InputError, PersonSearchError
     from personsearch.gallery.named import NamedPeople, NamedPerson
 
     def act(old: NamedPerson | None) -> NamedPerson | None:
-        return None if old is None else replace(old, shown=shown)
+        return None if old is None else replace(old, shown=shown, terms=terms)
 
     try:
         NamedPeople(gallery.path).change(name, act)

@@ -14,9 +14,10 @@ from personsearch.errors import UsageError
 if TYPE_CHECKING:
     from personsearch.baselines.open import NamedSearcher
     from personsearch.cli.query import Wanted
-    from personsearch.gallery.asking import Order, Sought
+    from personsearch.gallery.asking import Sought
     from personsearch.gallery.gallery import Gallery
     from personsearch.gallery.named import Example
+    from personsearch.gallery.searching import Order
     from personsearch.types import Array, Picture
 
 QueryOption = Annotated[
@@ -89,7 +90,7 @@ def asked_order(rerank: str, top: int, context: bool) -> Order:
     Raises:
         UsageError: no such order, or two.
     """
-    from personsearch.gallery.asking import Order
+    from personsearch.gallery.searching import Order
     from personsearch.ranking.kreciprocal import KReciprocalRules
 
     if rerank not in ("none", "k-reciprocal"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -15,16 +14,19 @@ from personsearch.gallery.ledger import Ledger, Place
 from personsearch.gallery.matrix import best_of_groups
 from personsearch.gallery.named import Example, NamedPerson
 from personsearch.gallery.people import People
-from personsearch.gallery.searching import Asked, Searched
+from personsearch.gallery.searching import Asked, Order, Searched
 from personsearch.gallery.suppression import overlapping
 from personsearch.gallery.tables import Table
+from personsearch.gallery.terms import Terms
 from personsearch.ranking.context import match_in_context
-from personsearch.ranking.kreciprocal import KReciprocalRules, rerank
+from personsearch.ranking.kreciprocal import rerank
 from personsearch.ranking.presence import TOP, Judgement, hit_probabilities, judge
 from personsearch.ranking.similarity import similarities
 from personsearch.types import Array, Query, SearchResult
 
-OrderKind = Literal["similarity", "k-reciprocal", "context"]
+
+class NoContext(UsageError):
+    """The order of the context was asked for, and there is none."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,23 +62,6 @@ class Sought:
         return Query(first.picture or self.name, first.box)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """How hits are put in order.
-
-    Attributes:
-        kind: ``"similarity"``; ``"k-reciprocal"``, by shared neighbours among the best
-            ``rules.top``; or ``"context"``, by who else is in the pictures of the best ``k1``.
-        rules: of the second.
-        k1, k2: of the third (:func:`personsearch.ranking.context.match_in_context`).
-    """
-
-    kind: OrderKind = "similarity"
-    rules: KReciprocalRules = field(default_factory=KReciprocalRules)
-    k1: int = 10
-    k2: int = 3
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Answered:
     """A search by examples, and what it is worth.
@@ -88,6 +73,7 @@ class Answered:
         order: how they were put in order.
         judgement: whether the person is there; None without a calibration.
         ranked: how many people could have been an answer.
+        asked: how many hits were asked for, and who was searched.
         strange: cameras that were asked for and that nobody was seen by.
     """
 
@@ -96,7 +82,19 @@ class Answered:
     order: Order
     judgement: Judgement | None
     ranked: int
+    asked: Asked = field(default_factory=Asked)
     strange: tuple[str, ...] = ()
+
+    @property
+    def terms(self) -> Terms:
+        """On which terms the person can be looked for again, by whoever has the examples.
+
+        Who is beside the person in a query's own picture is not kept: without it, the order of the
+        context is that of similarity.
+        """
+        lost = self.order.kind == "context" and self.sought.context is not None
+        order = Order() if lost else self.order
+        return Terms(asked=self.asked, order=order, own=self.sought.own)
 
 
 def answer(
@@ -149,6 +147,7 @@ def answer(
         order=order,
         judgement=judgement,
         ranked=ranked,
+        asked=asked,
         strange=tuple(name for name in asked.where.cameras if name not in people.cameras),
     )
 
@@ -250,7 +249,7 @@ def _by_context(
     """By similarities that companions of the query have revised, in the pictures of the best ``order.k1``."""
     others = sought.context if sought.context is not None else _companions(searched, sought, asked)
     if not len(others):
-        raise UsageError(
+        raise NoContext(
             "nobody else is known in the query's picture, so there is no context",
             hint="leave --context out, or give a picture with several people",
         )

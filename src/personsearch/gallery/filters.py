@@ -50,7 +50,7 @@ class Filter:
     @property
     def is_empty(self) -> bool:
         """Whether everybody meets it."""
-        return self == Filter()
+        return self == _NONE
 
     def names(self) -> Callable[[Place, str], bool] | None:
         """Whether a glob names the picture at a place with this whole path; None when all do.
@@ -83,6 +83,9 @@ class Filter:
             for name, value in given.items()
             if value not in (None, ())
         }
+
+
+_NONE = Filter()
 
 
 def _reach(glob: str) -> str:

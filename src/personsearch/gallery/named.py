@@ -24,6 +24,7 @@ import numpy as np
 from personsearch.errors import InputError, LockedError, PersonSearchError, UsageError
 from personsearch.files import WriterLock, disk_errors, sync_folder, write_text
 from personsearch.gallery.description import read_object
+from personsearch.gallery.terms import Terms
 from personsearch.ranking.combining import combined
 from personsearch.types import Array, Similarity
 
@@ -97,12 +98,14 @@ class NamedPerson:
         created: ISO 8601, UTC.
         shown: numbers of the hits that were shown last, best first, so that they can be judged by rank;
             0 in the place of one that is not in the gallery any more.
+        terms: on which terms those were looked for; None where that is not known.
     """
 
     name: str
     examples: tuple[Example, ...] = ()
     created: str = ""
     shown: tuple[int, ...] = ()
+    terms: Terms | None = None
 
     def __post_init__(self) -> None:
         if not self.created:
@@ -151,6 +154,7 @@ class NamedPerson:
             "name": self.name,
             "created": self.created,
             "shown": list(self.shown),
+            **({} if self.terms is None else {"terms": self.terms.to_json()}),
             "examples": [_to_json(example) for example in self.examples],
         }
 
@@ -179,6 +183,7 @@ class NamedPerson:
                 name=value["name"],
                 created=str(value["created"]),
                 shown=tuple(int(number) for number in value["shown"]),
+                terms=None if value.get("terms") is None else Terms.from_json(value["terms"]),
                 examples=tuple(_from_json(item) for item in value["examples"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -11,13 +11,13 @@ from personsearch.errors import ModelMismatch, PersonSearchError
 from personsearch.files import sha256_of
 from personsearch.gallery import ledger as records
 from personsearch.gallery import people as rows
-from personsearch.gallery.asking import Answered, Order, Sought, answer, examples_of
+from personsearch.gallery.asking import Answered, Sought, answer, examples_of
 from personsearch.gallery.description import DESCRIPTION, Description, read_calibration, read_description
 from personsearch.gallery.filters import Filter
 from personsearch.gallery.ledger import Entry, Ledger, Place
 from personsearch.gallery.named import Example
 from personsearch.gallery.people import Per
-from personsearch.gallery.searching import Asked, Searched, checked
+from personsearch.gallery.searching import Asked, Order, Searched, checked
 from personsearch.gallery.snapshot import LedgerReader, Snapshot, State
 from personsearch.gallery.stored import Stored, stored
 from personsearch.gallery.tables import Table

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from personsearch.gallery.matrix import Chosen
 from personsearch.gallery.people import Per
 from personsearch.gallery.snapshot import State
 from personsearch.ranking.calibration import Calibration
+from personsearch.ranking.kreciprocal import KReciprocalRules
 from personsearch.ranking.presence import hit_probabilities
 from personsearch.types import Array, Hit, Query, SearchResult
+
+OrderKind = Literal["similarity", "k-reciprocal", "context"]
 
 NAMED = 64
 """Sets of globs whose pictures are remembered: a byte a person each."""
@@ -49,6 +53,27 @@ class Asked:
             raise ValueError(
                 f"k must be at least 1 and per 'picture' or 'person', got {self.k}, {self.per!r}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How hits are put in order.
+
+    Attributes:
+        kind: ``"similarity"``; ``"k-reciprocal"``, by shared neighbours among the best
+            ``rules.top``; or ``"context"``, by who else is in the pictures of the best ``k1``.
+        rules: of the second.
+        k1, k2: of the third (:func:`personsearch.ranking.context.match_in_context`).
+    """
+
+    kind: OrderKind = "similarity"
+    rules: KReciprocalRules = field(default_factory=KReciprocalRules)
+    k1: int = 10
+    k2: int = 3
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(OrderKind) or self.k1 < 1 or self.k2 < 1:
+            raise ValueError(f"no such order: {self}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,7 +111,8 @@ class Searched:
                 located.best(query, asked.k, asked.per, chosen.mask, picture)
                 for query, picture in zip(embeddings, without, strict=True)
             )
-        number = self.chosen(replace(asked, where=Filter())).number
+        plain = asked.where.is_empty
+        number = chosen.number if plain else self.chosen(replace(asked, where=Filter())).number
         for query, (rows, alike) in zip(queries, found, strict=True):
             yield self.result(query, self.hits(rows, alike, asked.where, self.chances(alike, number)))
 
@@ -149,11 +175,21 @@ class Searched:
         folders = [source.folder(self.path).as_posix() for source in self.about.sources]
         return lambda entry: named(entry.place, f"{folders[entry.source].rstrip('/')}/{entry.path}")
 
+    def _paths(self) -> dict[int, str]:
+        """Whole paths of pictures as far as they are known; what is put into it is kept with the state.
+
+        Of a gallery of one source only: that its folder is where it was is one look at the disk.
+        """
+        if len(self.about.sources) != 1:
+            return {}
+        return self.state.paths.setdefault(str(self.about.sources[0].folder(self.path)), {})
+
     def hits(self, chosen: Array, alike: Array, where: Filter, chances: Array | None) -> tuple[Hit, ...]:
         """The people in the rows ``chosen``, with all that is known of them."""
         people, ledger = self.state.people, self.state.ledger
         named = self._namer(where) if where.paths else None
-        file = self.about.files(self.path)
+        file, first_of = self.about.files(self.path), ledger.first_of
+        paths = self._paths() if named is None else {}
         columns = zip(
             range(1, len(chosen) + 1),
             alike.tolist(),
@@ -165,36 +201,34 @@ class Searched:
             people.circumstances_of(chosen),
             strict=True,
         )
+        # A frozen dataclass sets each field by itself, at 4 us a hit; all of them at once are a tenth of it.
+        new, put = Hit.__new__, object.__setattr__
         hits = []
         for rank, value, box, picture, score, number, chance, (camera, taken, position, piece) in columns:
-            entry = ledger.first_of(picture)
-            if named is not None and not named(entry):  # then the picture is at another place as well
-                entries = ledger.entries_of(picture)
-                entry = next((e for e in entries if e.state == "done" and named(e)), entry)
-            hit = _hit(
-                {
-                    "rank": rank,
-                    "similarity": value,
-                    "picture": file(entry.source, entry.path),
-                    "box": box,
-                    "score": score,
-                    "detection": number,
-                    "probability": chance,
-                    "camera": camera,
-                    "time": taken,
-                    "position": position,
-                    "span": piece,
-                }
-            )
+            path = paths.get(picture)
+            if path is None:
+                entry = first_of(picture)
+                if named is not None and not named(entry):  # then the picture is at another place as well
+                    entries = ledger.entries_of(picture)
+                    entry = next((e for e in entries if e.state == "done" and named(e)), entry)
+                path = paths[picture] = file(entry.source, entry.path)
+            hit = new(Hit)
+            known = {
+                "rank": rank,
+                "similarity": value,
+                "picture": path,
+                "box": box,
+                "score": score,
+                "detection": number,
+                "probability": chance,
+                "camera": camera,
+                "time": taken,
+                "position": position,
+                "span": piece,
+            }
+            put(hit, "__dict__", known)
             hits.append(hit)
         return tuple(hits)
-
-
-def _hit(known: dict[str, object]) -> Hit:
-    """``Hit(**known)``, for all of its fields: a frozen dataclass sets each by itself, at 4 us a hit."""
-    hit = Hit.__new__(Hit)
-    hit.__dict__.update(known)
-    return hit
 
 
 def checked(embeddings: Array, dim: int) -> Array:

@@ -11,16 +11,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from personsearch.errors import InputError, ModelMismatch
 from personsearch.files import write_text
 from personsearch.gallery.description import read_object
-from personsearch.gallery.filters import Filter
 from personsearch.gallery.named import NamedPeople, NamedPerson
 from personsearch.gallery.named_forgetting import kept_out
 from personsearch.gallery.reading import ReadableGallery
-from personsearch.gallery.searching import Asked
+from personsearch.gallery.terms import Terms
 
 SCHEMA = "personsearch.session/1"
 
@@ -32,31 +30,21 @@ class Session:
     Attributes:
         person: whom it is for: examples, judged hits among them, and the hits shown last.
         model: fingerprint of the gallery's model.
-        asked: how many hits, and who is searched.
-        own: whether the pictures of the examples are answers.
+        terms: how many hits are asked for, of whom, and in which order.
         saved: under which name the person is kept with the gallery, too, if any.
     """
 
     person: NamedPerson
     model: str
-    asked: Asked = field(default_factory=Asked)
-    own: bool = False
+    terms: Terms = field(default_factory=Terms)
     saved: str | None = None
 
     def write(self, path: Path) -> None:
         """Write the file, all or nothing."""
-        asked = {
-            "k": self.asked.k,
-            "per": self.asked.per,
-            "min_score": self.asked.min_score,
-            "exact": self.asked.exact,
-            "where": self.asked.where.to_json(),
-        }
         value = {
             "schema": SCHEMA,
             "model": self.model,
-            "asked": asked,
-            "own": self.own,
+            **self.terms.to_json(),
             "saved": self.saved,
             "person": self.person.to_json(),
         }
@@ -80,8 +68,7 @@ def read_session(path: Path, gallery: ReadableGallery) -> tuple[Session, int]:
         session = Session(
             person=NamedPerson.from_json(value["person"], path),
             model=str(value["model"]),
-            asked=_asked(value["asked"]),
-            own=bool(value["own"]),
+            terms=Terms.from_json(value),
             saved=None if value["saved"] is None else str(value["saved"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -136,16 +123,4 @@ def _with(gallery: ReadableGallery, name: str, old: NamedPerson | None, person: 
     if not any(example.right for example in left.examples):
         raise InputError(f"nobody is left to be saved as {name}", hint="they are not in the gallery any more")
     base = old or NamedPerson(name=name)
-    return replace(base.including(left.examples), shown=left.shown)
-
-
-def _asked(value: dict[str, Any]) -> Asked:
-    kept: dict[str, Any] = dict(value["where"])
-    where: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
-    return Asked(
-        k=int(value["k"]),
-        per=value["per"],
-        min_score=float(value["min_score"]),
-        exact=bool(value["exact"]),
-        where=Filter(**where),
-    )
+    return replace(base.including(left.examples), shown=left.shown, terms=left.terms or base.terms)

@@ -63,7 +63,8 @@ class State:
 
     ``named`` keeps which people are in the pictures that some globs name: thousands of paths are
     not matched again for every query. ``chosen`` keeps who meets some conditions, of any score above one.
-    ``cells`` keeps the people sorted into cells, once asked for.
+    ``cells`` keeps the people sorted into cells, once asked for. ``paths`` keeps, by the folder of
+    a gallery's only source, the whole path of every picture that was a hit.
     """
 
     ledger: Ledger
@@ -72,6 +73,7 @@ class State:
     named: dict[tuple[str, ...], Array] = field(default_factory=dict)
     chosen: dict[tuple[Filter, float], Chosen] = field(default_factory=dict)
     cells: list[Located | None] = field(default_factory=list)
+    paths: dict[str, dict[int, str]] = field(default_factory=dict)
 
     def located(self, path: Path, fingerprint: str) -> Located | None:
         """The people in the cells kept with the gallery at ``path``; None where there are none."""
@@ -124,7 +126,9 @@ class Snapshot:
                         raise
                     continue
                 wrong = _wrong(people.picture, live)
-                if not wrong:
+                if wrong:
+                    del people  # before everybody is read again
+                else:
                     self._versions, self._stamps = versions, stamps
                     self._state = State(ledger=ledger, people=people, pictures=len(live))
                     return self._state
@@ -152,7 +156,10 @@ class Snapshot:
             if not _wrong(np.concatenate(each), live):  # counted before the old ones are copied: memory
                 kept = old.of_pictures(pictures)
                 return kept.followed_by(new, pictures, sum(len(batch) for batch in new))
-            del new
+            # Everything is read anew: were the old ones kept meanwhile, memory would hold everybody twice.
+            # Should reading fail, the next call begins with nothing.
+            self._state = None
+            del old, new, each
         batches = self._people_table.batches(People.COLUMNS)
         return People.load(batches, pictures, len(self._people_table), self._dim)
 

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from personsearch.errors import PersonSearchError
 from personsearch.files import disk_errors, sync_folder
+from personsearch.types import Array
 
 _KEEP = timedelta(hours=1)
 """How long superseded versions stay for readers that are in the middle of one."""
@@ -31,7 +32,10 @@ _SETTLED = 3_000_000_000
 """Nanoseconds; some file systems keep times of change in steps of two seconds."""
 
 _AT_A_TIME = 4096
-"""Numbers in one condition of a deletion."""
+"""Numbers that rows are looked up by; for more of them, all rows are read."""
+
+_RUNS = 64
+"""Runs of whole numbers in one condition that are named by their ends; longer ones first."""
 
 
 class Table:
@@ -106,11 +110,10 @@ class Table:
         self, column: str, numbers: Sequence[int], columns: Sequence[str]
     ) -> Iterator[pa.RecordBatch]:
         """The rows whose ``column`` is one of ``numbers``; for many numbers, all rows are read once."""
-        if len(numbers) <= _AT_A_TIME:
-            for condition in _conditions(column, numbers):
-                yield from self.batches(columns, condition)
+        wanted = _rising(numbers)
+        if len(wanted) <= _AT_A_TIME:
+            yield from self.batches(columns, _condition(column, wanted)) if len(wanted) else ()
             return
-        wanted = np.array(sorted(numbers), np.int64)
         for batch in self.batches(list(dict.fromkeys([*columns, column]))):
             found = np.isin(batch.column(column).to_numpy(), wanted)
             if found.any():
@@ -169,10 +172,11 @@ class Table:
         self._sync()
 
     def delete(self, column: str, numbers: Sequence[int]) -> None:
-        """Delete the rows whose ``column`` is one of ``numbers``."""
-        for condition in _conditions(column, numbers):
+        """Delete the rows whose ``column`` is one of ``numbers``: in one look at them, and in one commit."""
+        wanted = _rising(numbers)
+        if len(wanted):
             with self._one_line_errors():
-                self._table.delete(condition)
+                self._table.delete(_condition(column, wanted))
         self._sync()
 
     def tidy(self) -> None:
@@ -300,8 +304,29 @@ class Table:
                 ) from error
 
 
-def _conditions(column: str, numbers: Sequence[int]) -> Iterator[str]:
-    """``column`` is one of ``numbers``, in conditions of bearable length."""
-    for start in range(0, len(numbers), _AT_A_TIME):
-        several = ", ".join(str(int(number)) for number in numbers[start : start + _AT_A_TIME])
-        yield f"{column} IN ({several})"
+def _rising(numbers: Sequence[int]) -> Array:
+    """(n,) int64 each of ``numbers`` once; without those that no column can hold."""
+    return np.array(sorted({n for n in numbers if -(2**63) <= n < 2**63}), np.int64)
+
+
+def _condition(column: str, rising: Array) -> str:
+    """``column`` is one of the ``rising`` numbers (n,), of which there is at least one.
+
+    A number costs 30 us and 1.5 kB (measured with 200,000), a run of numbers the same: what is deleted in
+    large quantities was mostly written in one go, and is a few runs.
+
+    >>> _condition("picture", np.array([5])), _condition("picture", np.array([2, 3, 4, 9]))
+    ('picture IN (5)', 'picture BETWEEN 2 AND 4 OR picture IN (9)')
+    """
+    breaks = np.flatnonzero(np.diff(rising) > 1) + 1
+    firsts, ends = np.append(0, breaks), np.append(breaks, len(rising))
+    longest = np.argsort(firsts - ends, kind="stable")[:_RUNS]
+    runs = np.sort(longest[(ends - firsts)[longest] > 2])
+    alone = np.ones(len(rising), bool)
+    parts = []
+    for first, end in zip(firsts[runs].tolist(), ends[runs].tolist(), strict=True):
+        alone[first:end] = False
+        parts.append(f"{column} BETWEEN {rising[first]} AND {rising[end - 1]}")
+    if alone.any():
+        parts.append(f"{column} IN ({', '.join(map(str, rising[alone].tolist()))})")
+    return " OR ".join(parts)

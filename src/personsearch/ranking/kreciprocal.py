@@ -10,6 +10,9 @@ from personsearch.ranking.similarity import similarities as compare
 from personsearch.ranking.topk import top_k
 from personsearch.types import Array, Similarity
 
+_ROWS = 256
+"""Rows of a table of candidates that are worked on at a time."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class KReciprocalRules:
@@ -81,49 +84,66 @@ def rerank(
 
 def _squared(world: Array, kind: Similarity) -> Array:
     """(m, m) squared distances, each row divided by its largest; of unit vectors unless Euclidean."""
-    alike = compare(world, world, "euclidean" if kind == "euclidean" else "cosine").astype(np.float64)
-    squared = alike**2 if kind == "euclidean" else 2.0 - 2.0 * alike
+    squared = compare(world, world, "euclidean" if kind == "euclidean" else "cosine").astype(np.float64)
+    if kind == "euclidean":
+        np.square(squared, out=squared)
+    else:
+        squared *= -2.0
+        squared += 2.0
     largest = squared.max(axis=1, keepdims=True)
-    scaled: Array = squared / np.where(largest > 0, largest, 1.0)
-    return scaled
+    squared /= np.where(largest > 0, largest, 1.0)
+    return squared
 
 
 def _distances_to_first(squared: Array, rules: KReciprocalRules) -> Array:
-    """(m - 1,) re-ranked distances from row 0 to the others (equation 12)."""
-    ranking = np.argsort(squared, axis=1, kind="stable")
-    near = _mutual(ranking, rules.k1 + 1)
-    nearer = _mutual(ranking, round(rules.k1 / 2) + 1)
+    """(m - 1,) re-ranked distances from row 0 to the others (equation 12).
+
+    Rows are worked on some at a time, so that memory holds few tables of (m, m).
+    """
+    m, close = len(squared), round(rules.k1 / 2) + 1
+    blocks = [slice(start, start + _ROWS) for start in range(0, m, _ROWS)]
+    first = max(rules.k1 + 1, close, rules.k2)
+    ranking = np.concatenate(
+        [np.argsort(squared[rows], axis=1, kind="stable")[:, :first].copy() for rows in blocks]
+    )
+    near = _mutual(ranking, m, rules.k1 + 1)
     # Equation 5: a neighbour's own close circle joins where two thirds of it are already in.
     # (Counts are exact in float32, whose product is a hundred times faster than that of integers.)
-    closer = nearer.astype(np.float32)
-    shared = near.astype(np.float32) @ closer.T
-    joins = near & (3 * shared > 2 * closer.sum(axis=1)[None])
-    circle = near | ((joins.astype(np.float32) @ closer) > 0)
-    # Equation 7; an empty circle (only possible among exact copies) stays empty.
-    weights = np.where(circle, np.exp(-squared), 0.0)
-    total = weights.sum(axis=1, keepdims=True)
-    weights = weights / np.where(total > 0, total, 1.0)
-    if rules.k2 > 1:  # equation 11
-        weights = _mean_of_neighbours(weights, ranking[:, : rules.k2])
-    overlap = np.minimum(np.minimum(weights[:1], weights[1:]).sum(axis=1), 1.0)  # not a last digit more
+    closer = _mutual(ranking, m, close).astype(np.float32)
+    size = 2 * closer.sum(axis=1)[None]
+    weights = np.empty((m, m))
+    for rows in blocks:
+        shared = near[rows].astype(np.float32) @ closer.T
+        joins = near[rows] & (3 * shared > size)
+        circle = near[rows] | ((joins.astype(np.float32) @ closer) > 0)
+        # Equation 7; an empty circle (only possible among exact copies) stays empty.
+        some = np.where(circle, np.exp(-squared[rows]), 0.0)
+        total = some.sum(axis=1, keepdims=True)
+        weights[rows] = some / np.where(total > 0, total, 1.0)
+    # Equation 11; alone, everybody is their own neighbour, also where a copy of them comes first.
+    neighbours = ranking[:, : rules.k2] if rules.k2 > 1 else np.arange(m)[:, None]
+    own = _mean_of_neighbours(weights, neighbours[:1])
+    overlap = np.concatenate(
+        [np.minimum(own, _mean_of_neighbours(weights, neighbours[rows])).sum(axis=1) for rows in blocks]
+    )[1:]
+    overlap = np.minimum(overlap, 1.0)  # not a last digit more
     jaccard = 1.0 - overlap / (2.0 - overlap)  # equation 10, for rows that sum to one
     result: Array = (1.0 - rules.weight) * jaccard + rules.weight * squared[0, 1:]
     return result
 
 
 def _mean_of_neighbours(weights: Array, neighbours: Array) -> Array:
-    """(m, m) mean of the rows of ``weights`` (m, m) that ``neighbours`` (m, k) names for each, one at a
-    time: all at once would hold k tables."""
+    """(n, m) for each row of ``neighbours`` (n, k) the mean of the rows of ``weights`` (m, m) that it names,
+    one at a time: all at once would hold k tables."""
     total = weights[neighbours[:, 0]]
     for column in neighbours.T[1:]:
         total += weights[column]
-    mean: Array = total / neighbours.shape[1]
-    return mean
+    total /= neighbours.shape[1]
+    return total
 
 
-def _mutual(ranking: Array, k: int) -> Array:
+def _mutual(ranking: Array, m: int, k: int) -> Array:
     """(m, m) bool: each is among the other's first ``k`` (equations 1 and 2)."""
-    m = len(ranking)
     first = np.zeros((m, m), bool)
     np.put_along_axis(first, ranking[:, :k], True, axis=1)
     both: Array = first & first.T
