@@ -24,31 +24,53 @@ def walk(photos: Path) -> Path:
     return film(photos / "walk.mkv", [pixels] * 10, codec="mjpeg")
 
 
-def test_index_says_so_and_reads_the_video_once_it_can(
-    command, gallery: Path, walk: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+def test_index_takes_the_pictures_says_so_and_reads_the_video_once_it_can(
+    command, searcher, walk: Path, photos: Path, tmp_path: Path
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "av", None)
-        ended = command("index", photos, "--gallery", gallery, "--model", "m", "--progress", "none")
-    assert (ended.code, ended.errors) == (2, [SAID])
-    assert "personsearch[video]" in ended.err
-    with Gallery.open(gallery) as opened:
-        assert opened.entry(opened.place(walk)) is None
-    ended = command("index", photos, "--gallery", gallery, "--model", "m", "--progress", "none", "--json")
+    words = ("index", photos, "--gallery", tmp_path / "g", "--model", "m", "--progress", "none", "--json")
+    for added in (3, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "av", None)
+            ended = command(*words)
+        assert ended.code == 3
+        assert (
+            f"{walk}: the reader of videos is not installed: pip install 'personsearch[video]'" in ended.err
+        )
+        assert (json.loads(ended.out)["added"], json.loads(ended.out)["failed"]) == (added, 1)
+        with Gallery.open(tmp_path / "g") as opened:
+            assert opened.entry(opened.place(walk)) is None
+    ended = command(*words)
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["added"] == 1
 
 
-@pytest.mark.parametrize("verb", ["detect", "annotate"])
-def test_one_error_and_not_one_for_each_file(
-    command, searcher, walk: Path, photos: Path, tmp_path: Path, monkeypatch, verb: str
+def test_index_of_nothing_but_videos_makes_no_gallery(
+    command, searcher, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    ended = command("index", walk, "--gallery", tmp_path / "g", "--model", "m", "--progress", "none")
+    assert (ended.code, ended.errors) == (2, [SAID])
+    assert not (tmp_path / "g").exists()
+
+
+def test_detect_answers_for_the_pictures(
+    command, searcher, walk: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    ended = command("detect", photos, "--model", "m", "--progress", "none")
+    assert ended.code == 3
+    assert len(ended.out.splitlines()) == 3
+    assert "walk.mkv: the reader of videos is not installed" in ended.err
+    ended = command("detect", walk, "--model", "m", "--progress", "none")
+    assert (ended.code, ended.errors) == (2, [SAID])
+
+
+def test_annotate_says_so_once_and_makes_no_folder(
+    command, searcher, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = command("detect", walk, "--model", "m", "--progress", "none")
     (tmp_path / "seen.jsonl").write_text(seen.out)
     monkeypatch.setitem(sys.modules, "av", None)
-    words = (
-        (photos, "--model", "m") if verb == "detect" else (tmp_path / "seen.jsonl", "-o", tmp_path / "out")
-    )
-    ended = command(verb, *words, "--progress", "none")
+    ended = command("annotate", tmp_path / "seen.jsonl", "-o", tmp_path / "out", "--progress", "none")
     assert (ended.code, ended.errors) == (2, [SAID])
     assert not (tmp_path / "out").exists()

@@ -182,3 +182,19 @@ def test_who_stops_asking_stops_the_thread() -> None:
     items.close()  # type: ignore[attr-defined]
     assert len(made) <= 2 + 2 + 2
     assert not [t for t in threading.enumerate() if t.name == "frames"]
+
+
+def test_who_stops_asking_cuts_short_what_is_being_made() -> None:
+    """As the decoding of a long video, in which no frame that is asked for comes for minutes."""
+    stop = threading.Event()
+
+    def long() -> Any:
+        yield 0
+        assert stop.wait(30), "nobody said stop"
+        raise InterruptedError
+
+    items = in_thread(long(), 1, stop.set)
+    assert next(items) == 0
+    items.close()
+    assert stop.is_set()
+    assert not [t for t in threading.enumerate() if t.name == "frames"]

@@ -195,7 +195,7 @@ class _Files:
 
     def __iter__(self) -> Iterator[Shot]:
         from personsearch.cli.failures import say
-        from personsearch.errors import InputError
+        from personsearch.errors import InputError, UsageError
         from personsearch.images import load
 
         for file, video in self._files:
@@ -204,11 +204,12 @@ class _Files:
                     yield from self._frames(file)
                 else:
                     yield load(file, name=self._name(file)), {}
-            except InputError as error:
+            except (InputError, UsageError) as error:  # also that PyAV is not there to read videos
                 if len(self._files) == 1 and not self.failed:
                     raise
                 self.failed.add(self._name(file))
-                say(str(error))
+                named = isinstance(error, InputError)
+                say(str(error) if named else f"{self._name(file)}: {error}: {error.hint}")
 
     def _frames(self, file: Path) -> Iterator[Shot]:
         from personsearch.cli.failures import say

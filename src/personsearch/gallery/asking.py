@@ -59,7 +59,7 @@ class Sought:
     def query(self) -> Query:
         """The first example of the person, as results name a query."""
         first = self.right[0]
-        return Query(first.picture or self.name, first.box)
+        return Query(first.picture or self.name, first.box, position=first.position)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

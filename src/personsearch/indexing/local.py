@@ -12,6 +12,8 @@ from personsearch.gallery.folder import is_gallery
 from personsearch.gallery.gallery import Gallery
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.run import Run
+from personsearch.media.container import pyav
+from personsearch.media.folders import is_video
 from personsearch.media.sources import Found, find_sources
 from personsearch.progress import Progress, silent
 from personsearch.types import IndexReport, Searcher
@@ -119,6 +121,8 @@ def opened(
     found = find_sources(
         sources, recursive=options.recursive, follow_links=options.follow_links, within=options.within
     )
+    if found.files and all(is_video(file.name) for file in found.files):
+        pyav()  # nothing could be done without it
     if gallery is None:
         gallery = closing.enter_context(new_gallery(Path(gallery_path), searcher))
     for root in found.roots:

@@ -154,10 +154,13 @@ def _is_good(future: Future[T]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def in_thread(items: Iterator[T], room: int) -> Generator[T, None, None]:
+def in_thread(
+    items: Iterator[T], room: int, stop: Callable[[], None] = lambda: None
+) -> Generator[T, None, None]:
     """``items``, made in a thread of their own, at most ``room`` of them ahead; errors come through.
 
-    When the caller stops asking, the thread stops at the next item.
+    When the caller stops asking, ``stop`` is called, which may cut short the making of the next item, and
+    the thread has ended when this returns.
     """
     queue: Queue[tuple[T | None, BaseException | None]] = Queue(max(room, 1))
     stopped = threading.Event()
@@ -195,4 +198,5 @@ def in_thread(items: Iterator[T], room: int) -> Generator[T, None, None]:
             yield item  # type: ignore[misc]
     finally:
         stopped.set()
+        stop()
         thread.join()

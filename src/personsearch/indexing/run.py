@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from personsearch.errors import InputError
+from personsearch.errors import InputError, UsageError
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
 from personsearch.gallery.near import entry_of
@@ -19,6 +19,7 @@ from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.pipeline import Ahead, Model
 from personsearch.indexing.prepare import Prepared, decoded, is_same, prepare
 from personsearch.indexing.videos import VideoTally, index_video
+from personsearch.media.container import pyav
 from personsearch.media.folders import is_video
 from personsearch.media.sources import Found
 from personsearch.types import Detections, Failure, Searcher
@@ -162,6 +163,11 @@ class Run(Book):
             if entry.sampling == str(self._options.sampling) and entry.error is None:
                 self._copy(found)
                 return
+        try:
+            pyav()
+        except UsageError as error:  # this installation's lack, which the ledger must not blame on the file
+            self._failures.append(failure(found.file, "decode", f"{error}: {error.hint}", retryable=True))
+            return
         tally = VideoTally()
         try:
             for _ in index_video(found, self._gallery, self._model, self._options, tally):

@@ -107,7 +107,7 @@ def look_through(
         after = -1.0 if rows.reached is None else rows.reached
         wanted = (frame for frame in video.frames(options.sampling) if frame.position > after)
         # The thread that decodes must have ended before the video is closed, whatever happens.
-        frames = closing.enter_context(contextlib.closing(in_thread(wanted, 2)))
+        frames = closing.enter_context(contextlib.closing(in_thread(wanted, 2, video.stop)))
         asked = FrameFailures(dim)
         for frame, answer in _looked_at(frames, model, options.jobs > 0):
             seen = asked.answer(answer.result)
