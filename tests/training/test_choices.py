@@ -77,7 +77,10 @@ def test_short_runs_warm_up_shortly() -> None:
     ("choices", "said"),
     [
         (Choices(loss="oim"), "score of its own"),
-        (Choices(loss="margin"), "cosine"),
+        (Choices(trunk="vgg17"), "no trunk 'vgg17'"),
+        (Choices(trunk="timm"), "no trunk 'timm'"),
+        (Choices(norm="group"), "norms of vgg16 are fixed"),
+        (Choices(correction="test", loss="softmax"), "no odds to correct"),
         (Choices(batch=5, accumulate=2), "batch of 5"),
         (Choices(initial_from="run", steps1=5), "--initial-from"),
         (Choices(keep="best"), "without validation"),

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from personsearch.cli.network_options import (
+    CorrectionChoice,
+    LossChoice,
+    NormChoice,
+    Pyramid,
+    TrunkChoice,
+    preset_option,
+)
 from personsearch.cli.options import (
     DatasetName,
     DatasetOption,
@@ -35,16 +43,6 @@ class Pretrained(StrEnum):
     IMAGENET = "imagenet"
 
 
-class Loss(StrEnum):
-    """The identity loss of stage 2."""
-
-    RSS = "rss"
-    SOFTMAX = "softmax"
-    MARGIN = "margin"
-    OIM = "oim"
-    TRIPLET = "triplet"
-
-
 class PrecisionName(StrEnum):
     """In what the network computes."""
 
@@ -59,11 +57,6 @@ class Keep(StrEnum):
 
     LAST = "last"
     BEST = "best"
-
-
-def _option(help_text: str, *names: str, **more: Any) -> Any:
-    """An option without a default of its own: the preset's holds."""
-    return typer.Option(*names, help=help_text, show_default="the preset's", **more)
 
 
 Root = Annotated[
@@ -81,28 +74,39 @@ Preset = Annotated[
     str,
     typer.Option(
         "--preset",
-        help="compact-tiny, demo, medium, medium-long, vgg16 (the paper's) or vgg16-authors (their code's).",
+        help="compact-tiny, demo, medium, medium-long; for real data vgg16 (the paper's), vgg16-authors "
+        "(their code's), oim, seqnet or resnet50; deep- or idnet- and one of them: its detector or embedder.",
     ),
 ]
-PretrainedChoice = Annotated[Pretrained | None, _option("Initial weights of the trunk.", "--pretrained")]
-LossChoice = Annotated[Loss | None, _option("Identity loss of stage 2.", "--loss")]
-Steps1 = Annotated[int | None, _option("Steps on crops; 0 skips stage 1.", "--steps1", min=0)]
-Steps2 = Annotated[int | None, _option("Steps on scenes; 0 skips stage 2.", "--steps2", min=0)]
-Batch = Annotated[int | None, _option("Scenes a step of stage 2.", "--batch", min=1)]
-Batch1 = Annotated[int | None, _option("Crops a step of stage 1.", "--batch1", min=1)]
-Accumulate = Annotated[int | None, _option("Passes a step of stage 2 is split into.", "--accumulate", min=1)]
-Rate = Annotated[float | None, _option("Learning rate of stage 2.", "--rate", min=0.0)]
-Rate1 = Annotated[float | None, _option("Learning rate of stage 1.", "--rate1", min=0.0)]
-Workers = Annotated[int | None, _option("Processes that prepare pictures.", "--workers", min=0)]
-PrecisionChoice = Annotated[PrecisionName | None, _option("fp16 wants CUDA.", "--precision")]
+PretrainedChoice = Annotated[
+    Pretrained | None, preset_option("Initial weights of the trunk.", "--pretrained")
+]
+CoverShare = Annotated[
+    float | None,
+    preset_option("Chance that a part of a person in a scene is covered.", "--cover", min=0.0, max=1.0),
+]
+Steps1 = Annotated[int | None, preset_option("Steps on crops; 0 skips stage 1.", "--steps1", min=0)]
+Steps2 = Annotated[int | None, preset_option("Steps on scenes; 0 skips stage 2.", "--steps2", min=0)]
+Batch = Annotated[int | None, preset_option("Scenes a step of stage 2.", "--batch", min=1)]
+Batch1 = Annotated[int | None, preset_option("Crops a step of stage 1.", "--batch1", min=1)]
+Accumulate = Annotated[
+    int | None, preset_option("Passes a step of stage 2 is split into.", "--accumulate", min=1)
+]
+Rate = Annotated[float | None, preset_option("Learning rate of stage 2.", "--rate", min=0.0)]
+Rate1 = Annotated[float | None, preset_option("Learning rate of stage 1.", "--rate1", min=0.0)]
+Workers = Annotated[int | None, preset_option("Processes that prepare pictures.", "--workers", min=0)]
+PrecisionChoice = Annotated[PrecisionName | None, preset_option("fp16 wants CUDA.", "--precision")]
 Ema = Annotated[
-    float | None, _option("Decay of an average of the weights, which becomes the model.", "--ema", min=0.0)
+    float | None,
+    preset_option("Decay of an average of the weights, which becomes the model.", "--ema", min=0.0),
 ]
 Validate = Annotated[
     int | None,
-    _option("Steps of stage 2 between searches in a held-out part; 0: none.", "--validate", min=0),
+    preset_option("Steps of stage 2 between searches in a held-out part; 0: none.", "--validate", min=0),
 ]
-KeepChoice = Annotated[Keep | None, _option("Which weights become the model; best/ is kept too.", "--keep")]
+KeepChoice = Annotated[
+    Keep | None, preset_option("Which weights become the model; best/ is kept too.", "--keep")
+]
 InitialFrom = Annotated[
     Path | None,
     typer.Option("--initial-from", help="A run whose stage 1 takes this one's place.", show_default=False),
@@ -113,13 +117,15 @@ Snapshots = Annotated[
         "--snapshots", help="Steps of stage 2 whose weights are kept: 0,500,1000.", show_default=False
     ),
 ]
-LikeShapes = Annotated[bool | None, _option("Batches of scenes of like shape.", "--like-shapes/--any-shapes")]
-Checkpointing = Annotated[
-    bool | None, _option("Less memory, more time.", "--checkpointing/--no-checkpointing")
+LikeShapes = Annotated[
+    bool | None, preset_option("Batches of scenes of like shape.", "--like-shapes/--any-shapes")
 ]
-Compile = Annotated[bool | None, _option("Compile the trunk.", "--compile/--no-compile")]
+Checkpointing = Annotated[
+    bool | None, preset_option("Less memory, more time.", "--checkpointing/--no-checkpointing")
+]
+Compile = Annotated[bool | None, preset_option("Compile the trunk.", "--compile/--no-compile")]
 SyncNorms = Annotated[
-    bool | None, _option("Batch norms over all processes' samples.", "--sync-norms/--own-norms")
+    bool | None, preset_option("Batch norms over all processes' samples.", "--sync-norms/--own-norms")
 ]
 Log = Annotated[
     str | None, typer.Option("--log", help="Beside metrics.jsonl: csv, tensorboard.", show_default=False)
@@ -146,6 +152,11 @@ def train(
     seed: SeedOption = None,
     pretrained: PretrainedChoice = None,
     loss: LossChoice = None,
+    correction: CorrectionChoice = None,
+    trunk: TrunkChoice = None,
+    norm: NormChoice = None,
+    pyramid: Pyramid = None,
+    cover: CoverShare = None,
     steps1: Steps1 = None,
     steps2: Steps2 = None,
     batch: Batch = None,
@@ -182,6 +193,7 @@ def train(
     Examples:
       personsearch train --dataset synthetic --root data --out model
       personsearch train --root CUHK-SYSU --preset vgg16 --pretrained imagenet --device cuda --out run
+      personsearch train --root data --dataset synthetic --trunk resnet18 --pyramid --loss margin --out run
       personsearch train --resume run
     """
     told = dict(context.params)
@@ -262,6 +274,11 @@ def _begun(told: dict[str, Any]) -> tuple[tuple[Scene, ...], TrainingSettings, d
         seed=told["seed"],
         pretrained=told["pretrained"] and told["pretrained"].value,
         loss=told["loss"] and told["loss"].value,
+        correction=told["correction"] and told["correction"].value,
+        trunk=told["trunk"],
+        norm=told["norm"] and told["norm"].value,
+        pyramid=told["pyramid"],
+        cover=told["cover"],
         steps1=told["steps1"],
         steps2=told["steps2"],
         batch=told["batch"],

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from personsearch.errors import UsageError
 from personsearch.model.settings import Identity
+from personsearch.model.variants import Variant, varied
 from personsearch.training.settings import Log, Precision, StageSettings, TrainingSettings, ValidationSettings
 
 
@@ -16,7 +17,8 @@ class Choices:
     """What somebody wants otherwise; None leaves the preset's.
 
     Attributes:
-        loss: the identity loss of stage 2.
+        loss, correction, trunk, norm, pyramid: of the network (:mod:`personsearch.model.variants`).
+        cover: chance that a block of a person in a scene is covered.
         steps1, steps2: of the stages; falls of the rate and warm-up move with them.
         batch: scenes a step of stage 2. batch1: crops a step of stage 1.
         accumulate: passes that a step of stage 2 is split into.
@@ -28,6 +30,11 @@ class Choices:
     seed: int | None = None
     pretrained: Literal["none", "imagenet"] | None = None
     loss: Identity | None = None
+    correction: Literal["none", "training", "test"] | None = None
+    trunk: str | None = None
+    norm: Literal["frozen", "group", "batch"] | None = None
+    pyramid: bool | None = None
+    cover: float | None = None
     steps1: int | None = None
     steps2: int | None = None
     batch: int | None = None
@@ -90,11 +97,12 @@ def resolved(base: TrainingSettings, choices: Choices) -> TrainingSettings:
             pictures=base.validation.pictures,
             keep=keep,
         )
-    if choices.loss is not None:
-        network = base.model.network
-        losses = dataclasses.replace(network.losses, identity=choices.loss)
-        model = dataclasses.replace(base.model, network=dataclasses.replace(network, losses=losses))
-        changes["model"] = model
+    if choices.cover is not None:
+        changes["augment"] = dataclasses.replace(base.augment, cover=choices.cover)
+    variant = Variant(**{field.name: getattr(choices, field.name) for field in dataclasses.fields(Variant)})
+    if variant != Variant():
+        pretrained = (choices.pretrained or base.pretrained) == "imagenet"
+        changes["model"] = varied(base.model, variant, pretrained=pretrained)
     settings = dataclasses.replace(base, **changes)
     if settings.contradiction():
         raise UsageError(settings.contradiction(), hint="see personsearch train --help")
