@@ -15,6 +15,7 @@ from personsearch.errors import InputError, ModelMismatch, UsageError
 from personsearch.gallery.filters import Filter
 from personsearch.gallery.searching import Asked
 from personsearch.indexing.cameras import Watch
+from personsearch.indexing.options import IndexOptions
 from personsearch.model.checkpoint import save_model
 from personsearch.model.presets import CropSettings, build_network, compact_tiny, embedder
 from personsearch.types import Array, Detections, Picture, Scene
@@ -162,6 +163,12 @@ def test_a_camera_is_a_source(
     watch = Watch(folder=tmp_path / "frames", most=3)
     assert model.index("webcam:0", tmp_path / "g", watch=watch) == "report"
     assert asked[0][1:] == (tmp_path / "g", model.searcher, watch)
+    for channel, name in ((1, "gate"), (2, "hall")):
+        address, options = f"rtsp://10.0.0.7/live?channel={channel}", IndexOptions(camera=name)
+        model.index(address, tmp_path / "g", watch=watch, options=options)
+        with pytest.raises(UsageError, match=r"others may be rtsp://10\.0\.0\.7/live"):
+            model.index(address, tmp_path / "g", watch=watch)
+    assert [name for name, *_ in asked] == ["webcam:0", "gate", "hall"]
 
 
 def test_a_gallery_adds_searches_refines_and_forgets(

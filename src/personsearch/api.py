@@ -38,7 +38,7 @@ from personsearch.gallery.session import save_as
 from personsearch.indexing.cameras import Watch, index_camera
 from personsearch.indexing.local import index_sources
 from personsearch.indexing.options import IndexOptions
-from personsearch.media.camera import camera
+from personsearch.media.camera import camera, name_for
 from personsearch.media.sources import is_camera
 from personsearch.pictures import Colour, PictureLike, as_picture, inside
 from personsearch.progress import Progress, silent
@@ -164,7 +164,7 @@ class PersonSearch:
 
         Raises:
             InputError: no source names a file, or the camera cannot be reached.
-            UsageError: a camera without ``watch``, or ``watch`` without a camera.
+            UsageError: a camera without ``watch``, the other way round, or a camera that needs a name.
             ModelMismatch: the gallery is another model's.
             LockedError: another process is writing to it.
         """
@@ -178,7 +178,7 @@ class PersonSearch:
                 "a camera is indexed alone, and its pictures are kept in a folder",
                 hint="index('rtsp://...', gallery, watch=Watch(folder=...)); files need no watch",
             )
-        seen_by = camera(cameras[0], name=options.camera)
+        seen_by = camera(cameras[0], name=name_for(cameras[0], options.camera))
         return index_camera(seen_by, gallery, self.searcher, watch, progress=progress)
 
     def search(

@@ -24,6 +24,7 @@ from personsearch.gallery.named import Example, NamedPeople, NamedPerson
 from personsearch.media.camera import Camera, CameraSettings
 
 film = runpy.run_path(str(Path(__file__).parents[1] / "media" / "films.py"))["film"]
+played = runpy.run_path(str(Path(__file__).with_name("played_cameras.py")))
 RED, GREEN = (220, 30, 30), (30, 220, 30)
 
 
@@ -450,55 +451,37 @@ def test_what_an_earlier_watch_indexed_and_did_not_tell_is_told(command, ana, wa
     assert len(alerts(command(*watching))) == 2
 
 
-def test_watch_a_camera(command, ana: Path, tmp_path: Path, monkeypatch) -> None:
-    shots = [scene(20), scene(24), scene(-1), scene(28)]
+@pytest.fixture
+def yard(monkeypatch):
+    """Makes the camera of every address one that shows these pictures; gives the cameras made."""
+    cameras = []
+    now = time.time()
 
-    def opener():
-        for pixels in shots:
-            yield lambda p=pixels: p
-            time.sleep(0.05)
+    def made(shots, address, *, name=None, **more):
+        cameras.append(played["Played"](name or "yard", shots, now + len(cameras)))
+        return cameras[-1]
 
-    def made(address, **more):
-        return Camera("yard", opener, CameraSettings(attempts=2, wait=0.01))
+    def at(shots) -> list:
+        monkeypatch.setattr("personsearch.media.camera.camera", partial(made, shots))
+        monkeypatch.setattr("personsearch.cli.watch.LOOK", 0.0)
+        monkeypatch.setattr("personsearch.cli.watch.RELOAD", 0.0)
+        return cameras
 
-    monkeypatch.setattr("personsearch.media.camera.camera", made)
+    return at
+
+
+def test_watch_a_camera(command, ana: Path, tmp_path: Path, yard) -> None:
+    cameras = yard([scene(20), scene(24), scene(-1), scene(28)])
     words = ("watch", "rtsp://10.0.0.7/1", "-g", ana, "-m", "m", "--every", "10ms", "--for", "400ms", *ALIKE)
-    (alert,) = alerts(command(*words, "--frames", tmp_path / "seen"))
+    ended = command(*words, "--frames", tmp_path / "seen")
+    assert (ended.code, ended.err) == (0, "")
+    (alert,) = alerts(ended)
     assert (alert["person"], alert["camera"]) == ("Ana", "yard")
     with Image.open(alert["picture"]) as picture:
         assert picture.size == (200, 100)
     assert Path(alert["picture"]).parent == (tmp_path / "seen" / "yard").resolve()
     assert alerts(command(*words)) == []  # seen a moment ago, by another run
-
-
-@pytest.fixture
-def yard(monkeypatch):
-    """Makes the camera of every address one that shows these scenes, and then what ``after`` gives."""
-
-    def at(*shots, after=lambda: scene(-1), attempts=2) -> None:
-        def opener(left):
-            while left:
-                pixels = left.pop(0)
-                yield lambda p=pixels: p
-                time.sleep(0.05)
-            while True:
-                pixels = after()
-                yield lambda p=pixels: p
-                time.sleep(0.02)
-
-        def made(address, *, name=None, **more):
-            opened = partial(opener, list(shots))
-            return Camera(name or "yard", opened, CameraSettings(attempts=attempts, wait=0.01))
-
-        monkeypatch.setattr("personsearch.media.camera.camera", made)
-        monkeypatch.setattr("personsearch.cli.watch.LOOK", 0.05)
-        monkeypatch.setattr("personsearch.cli.watch.RELOAD", 0.05)
-
-    return at
-
-
-def lost() -> None:
-    raise OSError("switched off")
+    assert [camera.asked for camera in cameras] == [[(0.01, 0.4)]] * 2
 
 
 def camera_words(gallery: Path, folder: Path, *more: str) -> tuple:
@@ -507,7 +490,7 @@ def camera_words(gallery: Path, folder: Path, *more: str) -> tuple:
 
 
 def test_watch_indexes_a_camera(command, ana: Path, tmp_path: Path, yard) -> None:
-    yard(scene(20), scene(24), scene(60, GREEN))
+    cameras = yard([scene(20), scene(24), scene(60, GREEN), scene(-1)])
     ended = command(*camera_words(ana, tmp_path, "--for", "600ms"))
     assert (ended.code, ended.err) == (0, "")
     (alert,) = alerts(ended)
@@ -518,19 +501,29 @@ def test_watch_indexes_a_camera(command, ana: Path, tmp_path: Path, yard) -> Non
     with Gallery.open(ana) as gallery:
         assert gallery.stored([alert["detection"]])
     assert alerts(command(*camera_words(ana, tmp_path, "--for", "300ms"))) == []
+    assert [camera.asked for camera in cameras] == [[(0.01, 0.6)], [(0.01, 0.3)]]
 
 
-def test_who_was_seen_last_is_told_though_the_camera_is_lost(command, ana, tmp_path, yard, monkeypatch):
-    yard(scene(20), after=lost)
-    monkeypatch.setattr("personsearch.cli.watch.LOOK", 100.0)
-    ended = command(*camera_words(ana, tmp_path, "--for", "20s"))
+def test_who_was_seen_last_is_told_though_the_camera_is_lost(command, ana, tmp_path, monkeypatch) -> None:
+    shots = iter([scene(20)])
+
+    def opener():
+        for pixels in shots:
+            yield lambda p=pixels: p
+        raise OSError("switched off")
+
+    lost = Camera("yard", opener, CameraSettings(attempts=2, wait=0.01))
+    monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: lost)
+    monkeypatch.setattr("personsearch.cli.watch.LOOK", 10.0**6)
+    ended = command(*camera_words(ana, tmp_path))
     assert [alert["person"] for alert in alerts(ended)] == ["Ana"]
     assert (ended.code, "camera yard cannot be reached: switched off" in ended.err) == (1, True)
 
 
 @pytest.mark.parametrize("index", [True, False])
-def test_breaks_of_a_watched_camera_are_said(command, ana, tmp_path, yard, index: bool) -> None:
-    yard(scene(20), after=lost, attempts=10**6)
+def test_breaks_of_a_watched_camera_are_said(command, ana, tmp_path, monkeypatch, index: bool) -> None:
+    made = played["breaking"](monkeypatch, scene(20), "switched off")
+    monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: made())
     words = camera_words(ana, tmp_path, "--for", "500ms")
     ended = command(*[word for word in words if index or word != "--index"])
     assert [alert["person"] for alert in alerts(ended)] == ["Ana"]
@@ -542,16 +535,15 @@ def test_who_gets_a_name_meanwhile_is_watched_for(command, ana, tmp_path, yard, 
     people = NamedPeople(ana)
     red = people.load("Ana").examples[0]
     green = replace(red, vector=np.array([30 / 255, 220 / 255, 30 / 255], np.float32))
-    shots = iter(range(10**6))
 
-    def after():
-        number = next(shots)
-        if number == 5:
-            people.change("Gil", lambda _: NamedPerson(name="Gil", examples=(green,)))
-        return scene(60, GREEN) if number > 25 else scene(-1)
+    def shots():
+        yield scene(-1)
+        people.change("Gil", lambda _: NamedPerson(name="Gil", examples=(green,)))
+        yield scene(-1)
+        yield scene(60, GREEN)
 
-    yard(after=after)
-    words = camera_words(ana, tmp_path, "--for", "1500ms")
+    yard(shots())
+    words = camera_words(ana, tmp_path)
     ended = command(*[word for word in words if index or word != "--index"])
     assert [alert["person"] for alert in alerts(ended)] == ["Gil"]
 
@@ -594,7 +586,7 @@ def test_the_last_round_of_a_watch_is_at_its_end(command, ana: Path, tmp_path: P
 def test_channels_of_a_recorder_are_cameras_with_names(command, ana, tmp_path, yard, index: bool) -> None:
     found = []
     for x, name in ((20, "gate"), (40, "hall"), (60, "gate")):
-        yard(scene(x))
+        yard([scene(x)])
         words = [word for word in camera_words(ana, tmp_path, "--for", "300ms") if index or word != "--index"]
         words[1] = f"rtsp://10.0.0.7/live?channel={len(name)}"
         found.append([alert["camera"] for alert in alerts(command(*words, "--camera", name))])

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import runpy
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from personsearch.media.camera import Camera, CameraSettings
-
 film = runpy.run_path(str(Path(__file__).parents[1] / "media" / "films.py"))["film"]
+played = runpy.run_path(str(Path(__file__).with_name("played_cameras.py")))
 
 
 def scene(x: int) -> np.ndarray:
     pixels = np.full((100, 200, 3), 250, np.uint8)
-    pixels[20:80, x : x + 20] = (220, 30, 30)
+    if x >= 0:
+        pixels[20:80, x : x + 20] = (220, 30, 30)
     return pixels
 
 
@@ -126,26 +127,15 @@ def test_detect_refuses_what_cannot_be_meant(command, searcher, photos: Path, wo
 
 
 def test_detect_says_that_a_camera_broke_off(command, searcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    def frames():
-        yield lambda: scene(20)
-        raise OSError("cable")
-
-    fake = Camera("yard", frames, CameraSettings(wait=0.001, longest_wait=0.01, attempts=99))
-    monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: fake)
+    made = played["breaking"](monkeypatch, scene(20), "cable")
+    monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: made())
     ended = command("detect", "rtsp://h/1", "--model", "m", "--for", "100ms", "--every", "10ms")
     assert answers(ended)
     assert (ended.code, ended.errors[0]) == (3, "error: yard: cable")
 
 
 def test_a_camera(command, searcher, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def frames():
-        import time
-
-        for x in range(20, 150):
-            yield lambda x=x: scene(x)
-            time.sleep(0.02)
-
-    fake = Camera("yard", frames, CameraSettings(wait=0.001, attempts=2))
+    fake = played["Played"]("yard", [scene(20), scene(-1), scene(40)], time.time())
     monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: fake)
     words = ("--gallery", tmp_path / "g", "--model", "m", "--progress", "none")
     ended = command(
@@ -153,14 +143,15 @@ def test_a_camera(command, searcher, tmp_path: Path, photos: Path, monkeypatch: 
     )
     assert ended.code == 0, ended.err
     (report,) = answers(ended)
-    assert report["added"] == report["frames"] == len(list((tmp_path / "s" / "yard").iterdir())) > 1
+    assert (report["frames"], report["added"], report["people"]) == (3, 2, 2)
+    assert len(list((tmp_path / "s" / "yard").iterdir())) == 2
     refused = command("index", "rtsp://h/1", *words)
     assert (refused.code, "no files that hits could show" in refused.errors[0]) == (2, True)
     both = command("index", "rtsp://h/1", photos, *words)
     assert (both.code, "a camera is watched alone" in both.errors[0]) == (2, True)
-    seen = answers(command("detect", "rtsp://h/1", "--model", "m", "--for", "200ms", "--every", "50ms"))
-    assert seen[0]["picture"] == "yard"
-    assert seen[0]["people"]
+    seen = answers(command("detect", "rtsp://h/1", "--model", "m", "--for", "200ms", "--fps", "4"))
+    assert [(one["picture"], len(one["people"])) for one in seen] == [("yard", 1), ("yard", 0), ("yard", 1)]
+    assert fake.asked == [(0.05, 0.5), (0.25, 0.2)]
 
 
 def test_a_search_says_where_in_the_film_and_shows_it(

@@ -329,7 +329,8 @@ def test_damage_is_not_taken_for_nobody_forgotten(crowded: Gallery) -> None:
         "{}",
         "[]",
         good.replace('"box_xyxy"', '"box"'),
-        good.replace('"format": 1', '"format": 9'),
+        good.replace('"format": 2', '"format": 9'),
+        good.replace('"cuts"', '"cut"'),
     ):
         file.write_text(damage)
         with pytest.raises(InputError, match=r"suppressed\.json"):

@@ -215,6 +215,7 @@ def test_a_video_is_whole_or_not_at_all(
     said, written = asked(extractor(gallery, Desk(50, 999), searcher), files(gallery, clip))
     assert (said[0]["kind"], said[0]["frames"], bool(written)) == ("seen", 5, True)
     assert said[0]["damage"] == "the model failed on 1 frame: ZeroDivisionError: division by zero"
+    assert said[0]["stage"] == "detect"
     searcher.detect = lambda picture: 1 / 0
     said, written = asked(extractor(gallery, Desk(50, 999), searcher), files(gallery, clip))
     assert (said[0]["kind"], written) == ("failed", [])

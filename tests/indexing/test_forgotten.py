@@ -15,6 +15,7 @@ from personsearch.gallery.verify import verify
 from personsearch.indexing.local import index_sources
 from personsearch.indexing.options import IndexOptions
 from personsearch.media.sampling import ALL, Sampling, every
+from personsearch.media.times import TimeFrom
 from personsearch.types import Array, Detections, Picture, Query
 
 RED, GREEN = (220, 20, 20), (20, 200, 40)
@@ -116,6 +117,34 @@ def test_interrupted_it_goes_on_without_them(
             rows.append([row for b in opened._people_table.batches(columns) for row in b.to_pylist()])
     assert sorted(rows[0], key=lambda row: row["frame"]) == sorted(rows[1], key=lambda row: row["frame"])
     assert len(rows[0]) == 24
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_what_was_pruned_stays_out_at_any_sampling(
+    dated: bool, tmp_path: Path, film: Callable, new_searcher: Callable
+) -> None:
+    """Up to the moment, everybody; from it on nobody. Of a video without a time, everybody."""
+    frames = [room((16 * (n % 4), RED), (112, GREEN)) for n in range(40)]
+    clip = film(tmp_path / "clips" / "1700000000.mkv", frames, codec="mjpeg")
+    gallery, nobody = tmp_path / "gallery", {"red": [], "green": []}
+    when = TimeFrom("filename", "%s") if dated else TimeFrom()
+
+    def index(sampling: Sampling) -> dict[str, list[float]]:
+        options = IndexOptions(sampling=sampling, time_from=when)
+        assert index_sources([clip.parent], gallery, new_searcher(), options).failures == ()
+        assert verify(gallery).findings == ()
+        return {name: np.round(at, 3).tolist() for name, at in colours(gallery).items()}
+
+    assert index(every("1s")) == {"red": [0, 1, 2, 3], "green": [0, 1, 2, 3]}
+    with Gallery.open(gallery, writable=True) as opened:
+        now = max(entry.recorded for entry in opened.entries())
+        pruned = opened.prune(1_700_000_001.75 if dated else now + 1)
+        assert len(pruned.detections) == (4 if dated else 8)
+    assert index(every("1s")) == ({"red": [2, 3], "green": [2, 3]} if dated else nobody)
+    after = [2, 2.5, 3, 3.5]
+    assert index(every("500ms")) == ({"red": after, "green": after} if dated else nobody)
+    after = [n / 10 for n in range(18, 40)]
+    assert index(ALL) == ({"red": after, "green": after} if dated else nobody)
 
 
 class Regions:

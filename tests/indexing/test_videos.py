@@ -233,6 +233,7 @@ def test_a_damaged_video_keeps_what_can_be_read_and_is_told_every_time(
     first = index(cut.parent, sampling=every("200ms"))
     assert (first.added, len(first.failures)) == (1, 2)
     said = {Path(f.path).name: f.error for f in first.failures}
+    assert {f.stage for f in first.failures} == {"decode"}
     assert "frames" in said["cut.avi"]
     assert "is not a video that can be read" in said["half.mp4"]
     assert len(rows(tmp_path / "gallery")) == first.people > 5
@@ -264,6 +265,7 @@ def test_a_frame_that_the_model_fails_on_costs_itself_only(
     report = index(clip, searcher=failing(new_searcher(), bad.__contains__), sampling=ALL)
     assert [f.error for f in report.failures] == ["the model failed on 3 frames: RuntimeError: no kernel"]
     assert (report.added, report.frames) == (1, 28)
+    assert {f.stage for f in report.failures} == {"detect", entries(tmp_path / "gallery")["walk.mkv"].stage}
     kept = [row for row in rows(tmp_path / "whole") if round(10 * row["position"]) not in bad]
     assert [{**row, "detection": 0} for row in rows(tmp_path / "gallery")] == [
         {**row, "detection": 0} for row in kept
@@ -274,6 +276,63 @@ def test_a_frame_that_the_model_fails_on_costs_itself_only(
     retried = index(clip, sampling=ALL, retry_failed=True)
     assert (retried.updated, retried.failures) == (1, ())
     assert len(rows(tmp_path / "gallery")) == len(rows(tmp_path / "whole"))
+
+
+def stopping(searcher: Any, at: int, bad: Callable[[int], bool]) -> Any:
+    """The searcher, failing on the ``bad`` frames, and interrupted at a frame."""
+    real, calls = failing(searcher, bad).detect, iter(range(10**6))
+
+    def detect(picture: Any) -> Any:
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return real(picture)
+
+    searcher.detect = detect
+    return searcher
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({5, 6}, "the model failed on 2 frames: RuntimeError: no kernel"),
+        ({8}, "the model failed on 1 frame: RuntimeError: no kernel"),  # the last one before the stop
+        ({0, 1}, "the model failed on 2 frames: RuntimeError: no kernel"),  # before any that is good
+    ],
+)
+def test_what_an_earlier_run_could_not_look_at_is_told_at_the_end(
+    bad: set[int], said: str, index: Callable, clip: Path, tmp_path: Path, new_searcher: Callable
+) -> None:
+    index(clip, gallery="whole", sampling=ALL)
+    with pytest.raises(KeyboardInterrupt):
+        index(clip, searcher=stopping(new_searcher(), 9, bad.__contains__), sampling=ALL)
+    entry = entries(tmp_path / "gallery")["walk.mkv"]
+    assert (entry.state, entry.stage, entry.error) == ("partial", "detect", said)
+    assert entry.reached == pytest.approx(0.8)
+    with pytest.raises(KeyboardInterrupt):  # once more, and nothing else fails
+        index(clip, searcher=stopping(new_searcher(), 4, set().__contains__), sampling=ALL)
+    rest = failing(new_searcher(), {3}.__contains__)
+    report = index(clip, searcher=rest, sampling=ALL)
+    again = f"{said}; the model failed on 1 frame: RuntimeError: no kernel"
+    assert [(f.stage, f.error) for f in report.failures] == [("detect", again)]
+    assert (report.added, report.frames) == (1, 28 - 9 - 4)
+    kept = [row for row in rows(tmp_path / "whole") if round(10 * row["position"]) not in {*bad, 16}]
+    assert [{**row, "detection": 0} for row in rows(tmp_path / "gallery")] == [
+        {**row, "detection": 0} for row in kept
+    ]
+    entry = entries(tmp_path / "gallery")["walk.mkv"]
+    assert (entry.state, entry.stage, entry.error) == ("done", "detect", again)
+    retried = index(clip, sampling=ALL, retry_failed=True)
+    assert (retried.updated, retried.failures) == (1, ())
+    assert rows(tmp_path / "gallery")[-1]["position"] == rows(tmp_path / "whole")[-1]["position"]
+
+
+def test_a_video_of_which_nothing_was_looked_at_yet_is_begun_again(
+    index: Callable, clip: Path, tmp_path: Path, new_searcher: Callable
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        index(clip, searcher=stopping(new_searcher(), 3, {0, 1, 2}.__contains__), sampling=ALL)
+    report = index(clip, sampling=ALL)
+    assert (report.added, report.frames, report.failures) == (1, 28, ())
 
 
 @pytest.mark.parametrize(

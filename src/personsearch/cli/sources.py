@@ -124,21 +124,10 @@ def only_camera(sources: list[str]) -> str | None:
 
 
 def name_for(address: str, given: str | None) -> str | None:
-    """The name to open a camera by, whose people are kept under it; None if its address is one.
+    """As :func:`personsearch.media.camera.name_for`, which is slow to import."""
+    from personsearch.media import camera
 
-    Raises:
-        UsageError: it was given none, and a part of the address is left out of names, for it may be
-            a password. The channels of a recorder often differ in nothing else.
-    """
-    from personsearch.errors import UsageError
-    from personsearch.media.camera import redacted
-
-    if not given and ("?" in address or "#" in address):
-        raise UsageError(
-            f"this camera needs a name: others may be {redacted(address)}, too",
-            hint="--camera NAME, another one for each channel of a recorder",
-        )
-    return given or None
+    return camera.name_for(address, given)
 
 
 def camera_step(every: str | None, fps: float | None, by_content: bool) -> float:

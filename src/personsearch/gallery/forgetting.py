@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from personsearch.gallery import named
 from personsearch.gallery.ledger import Entry
 from personsearch.gallery.people import unfixed
 from personsearch.gallery.removal import Store
-from personsearch.gallery.suppression import Box, Example, Suppression, overlapping
+from personsearch.gallery.suppression import Box, Cut, Example, Suppression, overlapping
 from personsearch.images import read_size
 from personsearch.types import Similarity
 
@@ -179,7 +180,11 @@ def shown_by(store: Store, examples: Iterable[named.Example]) -> set[int]:
 
 
 def who_is_older(store: Store, before: float, cameras: Sequence[str] = ()) -> Plan:
-    """Everybody seen before a time; without one, whose picture was recorded before it."""
+    """Everybody seen before a time; without one, whose picture was recorded before it.
+
+    Of a video in which there are such people, nobody seen up to that time comes back, for it may be
+    looked at again in other frames.
+    """
     if not np.isfinite(before):
         raise InputError(f"{before} is not a time in seconds since 1970")
     recorded = {
@@ -188,12 +193,56 @@ def who_is_older(store: Store, before: float, cameras: Sequence[str] = ()) -> Pl
     }
     detections: set[int] = set()
     pictures: set[int] = set()
-    for batch in store.people.batches(["detection", "picture", "time", "camera"]):
-        columns = [batch.column(name).to_pylist() for name in ("detection", "picture", "time", "camera")]
-        for detection, picture, time, camera in zip(*columns, strict=True):
+    videos: dict[int, _Older] = defaultdict(_Older)
+    names = ("detection", "picture", "time", "camera", "position")
+    for batch in store.people.batches(names):
+        columns = [batch.column(name).to_pylist() for name in names]
+        for detection, picture, time, camera, position in zip(*columns, strict=True):
             if picture not in recorded or (cameras and camera not in cameras):
                 continue
-            if (recorded[picture] if time is None else time) < before:
+            older = (recorded[picture] if time is None else time) < before
+            if older:
                 detections.add(detection)
                 pictures.add(picture)
-    return Plan(detections=frozenset(detections), pictures=len(pictures))
+            if position is not None:
+                videos[picture].note(position, older, None if time is None else before - (time - position))
+    cuts = [
+        Cut(sha256=store.ledger.entry_of(picture).sha256, until=videos[picture].until, receipt="")
+        for picture in sorted(pictures & videos.keys())
+    ]
+    return Plan(detections=frozenset(detections), pictures=len(pictures), out=Suppression(cuts=tuple(cuts)))
+
+
+@dataclass
+class _Older:
+    """What of a video is older than a time: up to which position, as its people say.
+
+    Sums of times and positions are not exact, so the position of the time is none that puts somebody
+    who goes behind it, or who stays before it.
+
+    >>> video = _Older()
+    >>> for position in (0.0, 1.0, 2.0):
+    ...     video.note(position, older=position < 1.5, at=1.5)
+    >>> video.until
+    1.5
+    """
+
+    _at: float | None = -np.inf
+    _last_older: float = -np.inf
+    _first_newer: float = np.inf
+
+    def note(self, position: float, older: bool, at: float | None) -> None:
+        """Somebody is at ``position``; ``at`` is that of the time, None if the video's time is not known."""
+        if not older:
+            self._first_newer = min(self._first_newer, position)
+            return
+        self._last_older = max(self._last_older, position)
+        self._at = None if at is None or self._at is None else max(self._at, at)
+
+    @property
+    def until(self) -> float | None:
+        """From this position on people stay; None: nobody does."""
+        if self._at is None:
+            return None
+        behind = float(np.nextafter(self._last_older, np.inf))
+        return max(behind, min(self._at, self._first_newer))

@@ -142,7 +142,8 @@ def finish(store: Store) -> None:
         ) from error
     with uninterrupted():
         if out != Suppression():
-            suppression.read_suppression(store.path).including(out.boxes, out.examples).write(store.path)
+            known = suppression.read_suppression(store.path)
+            known.including(out.boxes, out.examples, out.cuts).write(store.path)
         forget_cells(store.path)  # the centre of a small cell may be one person's vector
         take_out_of_side(store.path, detections)
         take_out(store, detections)

@@ -4,6 +4,7 @@
 person looks like. So the same pictures can be indexed again, by any model, and the person is left
 out. Another picture of the same person is recognised only with an example, which is a kept
 description of the very person who is to be forgotten: it is kept on request, and never otherwise.
+Of a video that was pruned it holds up to which moment everybody is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from personsearch.ranking.similarity import similarities
 from personsearch.types import Array, Detections, Similarity
 
 FILE = "suppressed.json"
-FORMAT = 1
+FORMAT = 2
+"""Since format 2 there are cuts; a file of format 1 has none."""
+
 OVERLAP = 0.5
 """From this IoU on, a box in a picture is that of the person who was forgotten there."""
 
@@ -69,6 +72,31 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cut:
+    """The part of a video that everybody is left out of, for it was too old.
+
+    Attributes:
+        sha256: of the video's content.
+        until: seconds since its first frame, from where on people stay; None: nobody does.
+        receipt: of the request.
+
+    >>> cut = Cut(sha256="ab", until=2.5, receipt="r")
+    >>> cut.holds("ab", 2.4), cut.holds("ab", 2.5), cut.holds("cd", 2.4)
+    (True, False, False)
+    """
+
+    sha256: str
+    until: float | None
+    receipt: str
+
+    def holds(self, sha256: str, position: float | None) -> bool:
+        """Whether the moment at ``position`` of the content is in it; None: a moment that is not known."""
+        if sha256 != self.sha256:
+            return False
+        return self.until is None or (position is not None and position < self.until)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Suppression:
     """Everybody who is kept out of a gallery.
 
@@ -82,6 +110,7 @@ class Suppression:
 
     boxes: tuple[Box, ...] = ()
     examples: tuple[Example, ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
     def keeps_out(
         self,
@@ -95,8 +124,11 @@ class Suppression:
         """(n,) bool: who among ``seen`` in the picture with this content is kept out.
 
         In a frame of a video at ``position`` it is also whoever is where a person must be who was
-        forgotten shortly before and after: other frames may be looked at now than then.
+        forgotten shortly before and after: other frames may be looked at now than then. And it is
+        everybody in the part of a video that was pruned.
         """
+        if any(cut.holds(sha256, position) for cut in self.cuts):
+            return np.ones(len(seen), bool)
         out: Array = np.zeros(len(seen), bool)
         here = [item for item in self.boxes if item.sha256 == sha256]
         mine: list[tuple[float, ...]] = [item.box for item in here if item.frame in (None, frame)]
@@ -112,12 +144,15 @@ class Suppression:
             out |= np.any(near, axis=0)
         return out
 
-    def including(self, boxes: Iterable[Box], examples: Iterable[Example]) -> Suppression:
+    def including(
+        self, boxes: Iterable[Box], examples: Iterable[Example] = (), cuts: Iterable[Cut] = ()
+    ) -> Suppression:
         """These as well; one that is there already is not there twice."""
         return replace(
             self,
             boxes=tuple(dict.fromkeys((*self.boxes, *boxes))),
             examples=tuple(dict.fromkeys((*self.examples, *examples))),
+            cuts=tuple(dict.fromkeys((*self.cuts, *cuts))),
         )
 
     def carried(self, old: str, new: str, scale: tuple[float, float]) -> Suppression:
@@ -137,13 +172,15 @@ class Suppression:
             replace(item, sha256=new, box=(x1 * x, y1 * y, x2 * x, y2 * y))
             for item, (x1, y1, x2, y2) in sides
         ]
-        return self.including(copies, ())
+        cuts = [replace(cut, sha256=new) for cut in self.cuts if cut.sha256 == old]
+        return self.including(copies, cuts=cuts)
 
     def under(self, receipt: str) -> Suppression:
         """The same, as the outcome of one request."""
         return Suppression(
             boxes=tuple(replace(item, receipt=receipt) for item in self.boxes),
             examples=tuple(replace(item, receipt=receipt) for item in self.examples),
+            cuts=tuple(replace(item, receipt=receipt) for item in self.cuts),
         )
 
     def write(self, gallery: Path) -> None:
@@ -187,16 +224,16 @@ def read_suppression(gallery: Path) -> Suppression:
     if not path.exists():
         return Suppression()
     value = read_object(path)
-    if value.get("format") != FORMAT:
+    if value.get("format") not in (1, FORMAT):
         raise InputError(
-            f"{path} has format version {value.get('format')!r}, this personsearch reads {FORMAT}",
+            f"{path} has format version {value.get('format')!r}, this personsearch reads 1 to {FORMAT}",
             hint="update personsearch: pip install --upgrade personsearch",
         )
     return from_json(value, path)
 
 
 def to_json(kept: Suppression) -> dict[str, Any]:
-    """Boxes and examples as JSON; vectors as base64 of float32, little-endian."""
+    """Boxes, examples and cuts as JSON; vectors as base64 of float32, little-endian."""
     return {
         "boxes": [
             {
@@ -217,11 +254,12 @@ def to_json(kept: Suppression) -> dict[str, Any]:
             }
             for e in kept.examples
         ],
+        "cuts": [{"sha256": c.sha256, "until_s": c.until, "receipt": c.receipt} for c in kept.cuts],
     }
 
 
 def from_json(value: dict[str, Any], path: Path) -> Suppression:
-    """What :func:`to_json` made; ``path`` is named in the error for anything else."""
+    """What :func:`to_json` made, now or before there were cuts; ``path`` is named if it is anything else."""
     try:
         boxes = []
         for item in value["boxes"]:
@@ -247,9 +285,13 @@ def from_json(value: dict[str, Any], path: Path) -> Suppression:
                     receipt=item["receipt"],
                 )
             )
+        cuts = []
+        for item in value["cuts"] if value.get("format") == FORMAT else value.get("cuts", ()):
+            until = None if item["until_s"] is None else float(item["until_s"])
+            cuts.append(Cut(sha256=item["sha256"], until=until, receipt=item["receipt"]))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} is damaged: {type(error).__name__} at {error}",
             hint="restore it from a copy; without it, people who were forgotten would come back",
         ) from error
-    return Suppression(boxes=tuple(boxes), examples=tuple(examples))
+    return Suppression(boxes=tuple(boxes), examples=tuple(examples), cuts=tuple(cuts))

@@ -57,7 +57,9 @@ class VideoRows:
         camera: by which it was taken, if known.
 
     Attributes:
-        reached: position of the last frame that was looked at; None at the beginning.
+        reached: position of the last frame that was looked at; None before the first that the model
+            could look at.
+        error: what the model failed on so far, in one line; None for nothing.
         people: how many there are so far.
     """
 
@@ -65,6 +67,7 @@ class VideoRows:
         self._gallery, self._file, self._sampling, self._camera = gallery, file, sampling, camera
         self.reached: float | None = None
         self.people = 0
+        self.error: str | None = None
         old = gallery.entry(file.place)
         if (
             old is not None
@@ -73,6 +76,7 @@ class VideoRows:
             and self._cut(old.picture, old.reached or 0.0, old.people)
         ):
             self._picture, self.people, self.reached = old.picture, old.people, old.reached
+            self.error = old.error
         else:
             self._picture = gallery._ledger.newest_picture + 1
 
@@ -147,15 +151,35 @@ class VideoRows:
             self._gallery._next_detection += len(seen)
         self.reached = moment.position
         self.people += len(seen)
-        self._record(people, "partial", reached=self.reached)
+        self._go_on(people)
 
-    def finish(self, damage: str | None = None) -> None:
+    def failed(self, moment: Moment, said: str) -> None:
+        """The model failed on a frame; a run that goes on counts it, too.
+
+        A video of which nothing could be looked at yet is begun again, with every frame of it.
+
+        Args:
+            moment: of the frame.
+            said: what the model failed on so far, in one line.
+        """
+        self.error = said
+        if self.reached is not None:
+            self.reached = moment.position
+            self._go_on(None)
+
+    def finish(self, damage: str | None = None, stage: str = "decode") -> None:
         """The video was looked at to its end: from now on it is searched.
 
         Args:
-            damage: what of it could not be read.
+            damage: what of it is missing.
+            stage: ``"decode"`` if it could not be read, ``"detect"`` if the model failed on it.
         """
-        self._record(None, "done", stage=None if damage is None else "decode", error=damage)
+        self._record(None, "done", stage=None if damage is None else stage, error=damage)
+
+    def _go_on(self, people: pa.Table | None) -> None:
+        """Record how far the video was looked at, with these people of the last frame."""
+        stage = None if self.error is None else "detect"
+        self._record(people, "partial", reached=self.reached, stage=stage, error=self.error)
 
     def _record(self, people: pa.Table | None, state: str, **known: object) -> None:
         self._gallery._record(

@@ -208,10 +208,10 @@ class _ClusterRun(Book):
         known: dict[str, Any] = {"dhash": said.get("dhash")}
         if found.video:
             known = {"sampling": str(self._options.sampling)}
-            known |= {} if damage is None else {"stage": "decode", "error": damage}
+            known |= {} if damage is None else {"stage": said["stage"], "error": damage}
             self._counts.update(frames=said["frames"], tracklets=said["tracklets"])
             if damage is not None:
-                self._failures.append(failure(found.file, "decode", damage))
+                self._failures.append(failure(found.file, said["stage"], damage))
         written.add(found.now, said["picture"], said["people"], **known)
         if self._near is not None and found.hashed is not None and found.seen is not None:
             self._near.add(said["picture"], found.hashed, found.seen)

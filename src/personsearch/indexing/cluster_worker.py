@@ -257,7 +257,8 @@ class Extractor:
         if tally.changed:
             self._written, self._waiting = [], []
             return {"kind": "changed"}
-        told = {"frames": frames, "tracklets": tally.tracklets, "damage": tally.damage}
+        told = {"frames": frames, "tracklets": tally.tracklets}
+        told |= {"damage": tally.damage, "stage": tally.stage}
         return {**told, "kind": "seen", "picture": begun[0].picture, "people": tally.people}
 
     def _keeps_out(self, sha256: str, seen: Detections, frame: int | None, position: float | None) -> Array:
@@ -281,6 +282,7 @@ class _Collected:
     """The people of one video, whole or not at all: a process that dies begins it again."""
 
     reached: float | None = None
+    error: str | None = None
 
     def __init__(self, extractor: Extractor, sha256: str, camera: str | None, picture: int) -> None:
         self._extractor, self._sha256, self._camera = extractor, sha256, camera
@@ -314,7 +316,10 @@ class _Collected:
         first = self._extractor._desk.numbers(len(seen))[1]
         self._extractor.take(rows.to_rows(seen, first, known, tracklets))
 
-    def finish(self, damage: str | None = None) -> None:
+    def failed(self, moment: Moment, said: str) -> None:
+        """Nothing to keep: the tally counts it."""
+
+    def finish(self, damage: str | None = None, stage: str = "decode") -> None:
         """All of it was taken."""
 
 

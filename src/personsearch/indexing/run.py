@@ -188,4 +188,4 @@ class Run(Book):
         self._model_failures = 0
         self._counts.update({done(found): 1, "people": tally.people, "tracklets": tally.tracklets})
         if tally.damage is not None:
-            self._failures.append(failure(found.file, "decode", tally.damage))
+            self._failures.append(failure(found.file, tally.stage, tally.damage))

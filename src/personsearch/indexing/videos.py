@@ -29,12 +29,14 @@ class VideoTally:
         people: how many were stored by this run, frame by frame.
         tracklets: how many ways through the video they make, with those of earlier runs.
         damage: what of it could not be read, or what the model failed on.
+        stage: ``"decode"`` if it could not be read, ``"detect"`` if only the model failed.
         changed: whether the file changed meanwhile; nothing of it then counts.
     """
 
     people: int = 0
     tracklets: int = 0
     damage: str | None = None
+    stage: str = "decode"
     changed: bool = False
 
 
@@ -42,6 +44,7 @@ class Rows(Protocol):
     """Where the people of one video go; :class:`personsearch.gallery.video.VideoRows` says what each does."""
 
     reached: float | None
+    error: str | None
 
     def stored(self, since: float) -> Iterator[StoredFrame]:
         """Frames of an earlier run."""
@@ -59,7 +62,11 @@ class Rows(Protocol):
         """Take a frame."""
         ...
 
-    def finish(self, damage: str | None = None) -> None:
+    def failed(self, moment: Moment, said: str) -> None:
+        """The model failed on a frame."""
+        ...
+
+    def finish(self, damage: str | None = None, stage: str = "decode") -> None:
         """The video is at its end."""
         ...
 
@@ -108,38 +115,45 @@ def look_through(
         wanted = (frame for frame in video.frames(options.sampling) if frame.position > after)
         # The thread that decodes must have ended before the video is closed, whatever happens.
         frames = closing.enter_context(contextlib.closing(in_thread(wanted, 2, video.stop)))
-        asked = FrameFailures(dim)
+        asked, earlier = FrameFailures(dim), rows.error
         for frame, answer in _looked_at(frames, model, options.jobs > 0):
-            seen = asked.answer(answer.result)
-            if seen is None:
-                yield frame.position
-                continue
-            # Before they are tracked: a later run, which finds only who was stored, then goes on alike.
-            seen = seen.take(~rows.keeps_out(frame.pts, frame.position, seen))
-            numbers = tracker.update(frame.position, seen)
             moment = Moment(
                 pts=frame.pts,
                 time_base=frame.time_base,
                 position=frame.position,
                 time=None if start is None else start + frame.position,
             )
+            seen = asked.answer(answer.result)
+            if seen is None:
+                rows.failed(moment, _joined(earlier, _failed_on(asked)) or "")
+                yield frame.position
+                continue
+            # Before they are tracked: a later run, which finds only who was stored, then goes on alike.
+            seen = seen.take(~rows.keeps_out(frame.pts, frame.position, seen))
+            numbers = tracker.update(frame.position, seen)
             rows.add(moment, seen, numbers)
             tally.people += len(seen)
             yield frame.position
-        tally.tracklets, tally.damage = tracker.tracklets, _damage(video.damage, asked)
+        tally.tracklets = tracker.tracklets
+        tally.damage = _joined(video.damage, earlier, _failed_on(asked))
+        tally.stage = "detect" if video.damage is None else "decode"
         if not is_same(found.file, found.now):
             tally.changed = True
             return
         if asked.bad and not asked.good and rows.reached is None:
             raise ModelFailure("on every frame") from asked.last
-        rows.finish(tally.damage)
+        rows.finish(tally.damage, tally.stage)
 
 
-def _damage(video: str | None, asked: FrameFailures) -> str | None:
-    """What is missing of a video: what cannot be read, and what the model failed on; None for nothing."""
+def _failed_on(asked: FrameFailures) -> str | None:
+    """What the model failed on; None for nothing."""
     frames = f"{asked.bad} frame{'s' * (asked.bad > 1)}"
-    model = f"the model failed on {frames}: {asked.said}" if asked.bad else None
-    return "; ".join(said for said in (video, model) if said is not None) or None
+    return f"the model failed on {frames}: {asked.said}" if asked.bad else None
+
+
+def _joined(*said: str | None) -> str | None:
+    """What is missing of a video, from what was said of it; None for nothing."""
+    return "; ".join(one for one in said if one is not None) or None
 
 
 def _tracker(rows: Rows, options: IndexOptions) -> Tracker:

@@ -247,6 +247,24 @@ def camera(source: str, *, name: str | None = None, settings: CameraSettings | N
     return Camera(name or redacted(source), lambda: _stream(source, scheme, settings), settings)
 
 
+def name_for(address: str, given: str | None) -> str | None:
+    """The name to open a camera by, whose people are kept under it; None if its address is one.
+
+    Raises:
+        UsageError: it was given none, and a part of the address is left out of names, for it may be
+            a password. The channels of a recorder often differ in nothing else.
+
+    >>> name_for("rtsp://10.0.0.7/live?channel=2", "gate"), name_for("rtsp://10.0.0.7/1", None)
+    ('gate', None)
+    """
+    if not given and ("?" in address or "#" in address):
+        raise UsageError(
+            f"this camera needs a name: others may be {redacted(address)}, too",
+            hint="--camera NAME (options.camera in Python), another one for each channel of a recorder",
+        )
+    return given or None
+
+
 def redacted(address: str) -> str:
     """An address that can be shown and written down: without user, password and what follows ``?``.
 
