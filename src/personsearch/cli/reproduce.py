@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,6 +75,14 @@ AblationFrom = Annotated[
         "--ablation-from", help="Results that `personsearch ablation` left elsewhere.", show_default=False
     ),
 ]
+ReportFrom = Annotated[
+    Path | None,
+    typer.Option(
+        "--report-from",
+        help="Run nothing: make the report of this numbers.json into OUT.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
 
 
@@ -89,6 +97,7 @@ def reproduce(
     model: Model = None,
     best: Best = None,
     ablation_from: AblationFrom = None,
+    report_from: ReportFrom = None,
     dry_run: DryRun = False,
     device: DeviceOption = "auto",
     form: FormatOption = None,
@@ -108,6 +117,7 @@ def reproduce(
       personsearch reproduce all --dataset cuhk-sysu --root CUHK-SYSU --preset paper --device cuda --out paper
       personsearch reproduce table2 fig5 --dataset prw --root PRW --preset medium --out prw
       personsearch reproduce all --preset medium --ablation-from docs/ablation --out medium --dry-run
+      personsearch reproduce --report-from reproduced/report/numbers.json --out report-again
     """
     from personsearch.experiments.reproduction.page import write_report
     from personsearch.experiments.reproduction.pipeline import chosen_items, plan_of, reproduce
@@ -116,6 +126,13 @@ def reproduce(
     from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
+    if report_from is not None:
+        from personsearch.experiments.reproduction.again import report_from as make_again
+
+        run = {"--root": root, "--model": model, "--best": best, "--ablation-from": ablation_from}
+        _refuse({**run, "--dry-run": dry_run or None})
+        printer(_answer(*make_again(report_from, out, tuple(items or ("all",)))))
+        return
     size = size_called(preset.value)
     asked = Asked(
         dataset=dataset.value,
@@ -138,6 +155,13 @@ def reproduce(
         say(line)
     made = reproduce(wanted, asked, out, progress=console(progress), say=say)
     printer(_answer(made, write_report(made, out)))
+
+
+def _refuse(given: Mapping[str, object]) -> None:
+    """Raise for what a report from raw numbers cannot heed, as it runs nothing."""
+    for flag, value in given.items():
+        if value is not None:
+            raise UsageError(f"--report-from runs nothing, so {flag} means nothing", hint=f"leave out {flag}")
 
 
 def _seeds(text: str) -> tuple[int, ...]:
