@@ -104,8 +104,8 @@ SPEED_COMPACT = (
 )
 GIVEN = "The network was given (--best)."
 TIMED = (
-    " Each is the quickest of {rounds} looks at a picture, in which all methods take turns; the times of table "
-    "2, of the speed section and of what accuracy costs are the same ones."
+    " Each is the quickest of {rounds} looks at a picture, in which all methods take turns; the times of "
+    "table 2, of the speed section and of what accuracy costs are the same ones."
 )
 TIMED_APART = (
     " Times of table 2 and of what accuracy costs are here of one look at each picture, each method by "
