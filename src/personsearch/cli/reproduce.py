@@ -127,11 +127,8 @@ def reproduce(
 
     printer = Printer(chosen(form, as_json))
     if report_from is not None:
-        from personsearch.experiments.reproduction.again import report_from as make_again
-
-        run = {"--root": root, "--model": model, "--best": best, "--ablation-from": ablation_from}
-        _refuse({**run, "--dry-run": dry_run or None})
-        printer(_answer(*make_again(report_from, out, tuple(items or ("all",)))))
+        given = {"--root": root, "--model": model, "--best": best, "--ablation-from": ablation_from}
+        printer(_again(report_from, out, items, {**given, "--dry-run": dry_run or None}))
         return
     size = size_called(preset.value)
     asked = Asked(
@@ -157,11 +154,14 @@ def reproduce(
     printer(_answer(made, write_report(made, out)))
 
 
-def _refuse(given: Mapping[str, object]) -> None:
-    """Raise for what a report from raw numbers cannot heed, as it runs nothing."""
+def _again(numbers: Path, out: Path, items: list[str] | None, given: Mapping[str, object]) -> Answer:
+    """The report from raw numbers, which cannot heed what is ``given`` for a run."""
     for flag, value in given.items():
         if value is not None:
             raise UsageError(f"--report-from runs nothing, so {flag} means nothing", hint=f"leave out {flag}")
+    from personsearch.experiments.reproduction.again import report_from
+
+    return _answer(*report_from(numbers, out, tuple(items or ("all",))))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

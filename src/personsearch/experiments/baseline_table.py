@@ -174,17 +174,12 @@ def fill_table(
     detectors: dict[str, Detector] = {name: open_detector(name, where) for name in settings.detectors}
     embedders: dict[str, Embedder] = {name: open_embedder(name, where) for name in settings.embedders}
     looked = look(detectors, embedders, dataset, protocol, out, progress=progress)
+    of_joint = None if joint is None else describe(joint, dataset, protocol, out, progress=progress)
     timed = timed_scenes(scenes, settings.timed)
     watch = Stopwatch(
         out / COSTS, timed, looked.boxes, dataset=dataset.name, device=device, progress=progress
     )
-    asked = {name: watch.detecting(one) for name, one in detectors.items()}
-    for finder, describer in looked.people:
-        asked[f"{finder}+{describer}"] = watch.describing(finder, detectors[finder], embedders[describer])
-    of_joint = None if joint is None else describe(joint, dataset, protocol, out, progress=progress)
-    if joint is not None:
-        asked[JOINT] = watch.detecting(joint)
-    times = watch.times(asked)  # all of them together: they take turns
+    times = _times(watch, detectors, embedders, joint)
     cells = {
         (finder, describer): _cell(
             dataset,
@@ -211,6 +206,22 @@ def fill_table(
         claims=check_order(scores, None if ours is None else ours.evaluation.search, settings.seed),
         pictures=len(scenes),
     )
+
+
+def _times(
+    watch: Stopwatch,
+    detectors: Mapping[str, Detector],
+    embedders: Mapping[str, Embedder],
+    joint: Searcher | None,
+) -> dict[str, Array]:
+    """Milliseconds with each picture: of detectors, of ``detector+embedder`` for describing alone, of ours."""
+    asked = {name: watch.detecting(one) for name, one in detectors.items()}
+    for finder, detector in detectors.items():
+        for describer, embedder in embedders.items():
+            asked[f"{finder}+{describer}"] = watch.describing(finder, detector, embedder)
+    if joint is not None:
+        asked[JOINT] = watch.detecting(joint)
+    return watch.times(asked)  # all of them together: they take turns
 
 
 def _cell(

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from personsearch.datasets.synthetic.make import make_dataset
@@ -230,7 +231,7 @@ def test_results_that_do_not_name_their_test_half(root: Path, tmp_path: Path) ->
     shop = Workshop(asked(root, ablation=tmp_path / "brought"), tmp_path / "out")
     known = trainings.data_summary(shop.data.scenes("train"))["checksum"]
     boxes = shop.data.trials(10).query_box
-    heights = [round(float(height), 1) for height in boxes[:, 3] - boxes[:, 1]]
+    heights = np.round(boxes[:, 3] - boxes[:, 1], 1).tolist()
     ap = [0.5] * len(heights)
     detection = {"recall": 0.5, "ap": 0.4, "found_per_picture": [1, 3], "people_per_picture": [4, 4]}
     ablation_file(tmp_path / "brought", root, "rss", ap, known, query_height=heights, detection=detection)
