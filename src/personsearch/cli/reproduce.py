@@ -119,11 +119,8 @@ def reproduce(
       personsearch reproduce all --preset medium --ablation-from docs/ablation --out medium --dry-run
       personsearch reproduce --report-from reproduced/report/numbers.json --out report-again
     """
-    from personsearch.experiments.reproduction.page import write_report
-    from personsearch.experiments.reproduction.pipeline import chosen_items, plan_of, reproduce
     from personsearch.experiments.reproduction.sizes import size_called
     from personsearch.experiments.reproduction.workshop import Asked
-    from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
     if report_from is not None:
@@ -142,16 +139,24 @@ def reproduce(
         best=best,
         ablation=ablation_from,
     )
-    wanted = chosen_items(tuple(items or ("all",)), asked)
+    printer(_run(tuple(items or ("all",)), asked, out, dry_run=dry_run, progress=progress))
+
+
+def _run(items: Sequence[str], asked: Asked, out: Path, *, dry_run: bool, progress: ProgressKind) -> Answer:
+    """Do what is missing, or say only what that is."""
+    from personsearch.experiments.reproduction.page import write_report
+    from personsearch.experiments.reproduction.pipeline import chosen_items, plan_of, reproduce
+    from personsearch.progress import console
+
+    wanted = chosen_items(items, asked)
     plan = plan_of(wanted, asked, out)
     if dry_run:
-        printer(_plan_answer(wanted, asked, plan, out))
-        return
+        return _plan_answer(wanted, asked, plan, out)
     say = announcer(progress)
     for line in plan_lines(plan):
         say(line)
     made = reproduce(wanted, asked, out, progress=console(progress), say=say)
-    printer(_answer(made, write_report(made, out)))
+    return _answer(made, write_report(made, out))
 
 
 def _again(numbers: Path, out: Path, items: list[str] | None, given: Mapping[str, object]) -> Answer:

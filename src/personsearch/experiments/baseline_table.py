@@ -181,14 +181,10 @@ def fill_table(
     )
     times = _times(watch, detectors, embedders, joint)
     cells = {
-        (finder, describer): _cell(
-            dataset,
-            protocol,
-            (features, looked.files[finder, describer]),
-            times[finder],
-            times[f"{finder}+{describer}"],
+        pair: _cell(
+            dataset, protocol, (features, looked.files[pair]), times[pair[0]], times["+".join(pair)]
         )
-        for (finder, describer), features in looked.people.items()
+        for pair, features in looked.people.items()
     }
     seen = {name: looked.boxes[name] for name, one in detectors.items() if not isinstance(one, GroundTruth)}
     ours = None
