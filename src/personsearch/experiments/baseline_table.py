@@ -210,7 +210,7 @@ def _times(
     embedders: Mapping[str, Embedder],
     joint: Searcher | None,
 ) -> dict[str, Array]:
-    """Milliseconds with each picture: of detectors, of ``detector+embedder`` for describing alone, of ours."""
+    """Milliseconds with each picture: of detectors, of ``detector+embedder`` for describing, of ours."""
     asked = {name: watch.detecting(one) for name, one in detectors.items()}
     for finder, detector in detectors.items():
         for describer, embedder in embedders.items():
