@@ -181,9 +181,7 @@ def fill_table(
     )
     times = _times(watch, detectors, embedders, joint)
     cells = {
-        pair: _cell(
-            dataset, protocol, (features, looked.files[pair]), times[pair[0]], times["+".join(pair)]
-        )
+        pair: _cell(dataset, protocol, (features, looked.files[pair]), times[pair[0]], times["+".join(pair)])
         for pair, features in looked.people.items()
     }
     seen = {name: looked.boxes[name] for name, one in detectors.items() if not isinstance(one, GroundTruth)}
