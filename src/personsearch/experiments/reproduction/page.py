@@ -74,7 +74,7 @@ def write_blocks(made: Reproduction, folder: Path, pictures: Pictures) -> Path:
             write_bytes(folder / FIGURES / block.name, block.content)
     write_text(folder / MARKDOWN, markdown)
     write_text(folder / HTML, page)
-    write_json(folder / NUMBERS, raw)
+    write_json(folder / NUMBERS, raw, sort=False)
     return folder
 
 

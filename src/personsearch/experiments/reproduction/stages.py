@@ -146,7 +146,7 @@ class Ledger:
             "by": f"personsearch {__version__}, torch {torch.__version__}",
             "result": result,
         }
-        write_json(self.path(stage.name), value)
+        write_json(self.path(stage.name), value, sort=False)  # the order of methods is the report's
         self._read[stage.name] = json.loads(json.dumps(value))
         kept: dict[str, Any] = self._read[stage.name]["result"]
         return kept

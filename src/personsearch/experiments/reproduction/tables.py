@@ -95,7 +95,8 @@ def _searched(name: str, cell: Record, printed: tuple[float, float]) -> tuple[st
 def table3(result: Record) -> Table:
     """People who are hard to see, by three methods."""
     rows = []
-    for subset, methods in result["subsets"].items():
+    for subset in (name for name in paper.TABLE3 if name in result["subsets"]):
+        methods = result["subsets"][subset]
         for method, printed in paper.TABLE3[subset].items():
             if methods is None:
                 rows.append(
