@@ -81,9 +81,9 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` to ``path`` as indented JSON with sorted keys, all or nothing."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+def write_json(path: Path, value: Any, *, sort: bool = True) -> None:
+    """Write ``value`` to ``path`` as indented JSON, all or nothing; keys sorted, or in the order they have."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=sort, ensure_ascii=False) + "\n")
 
 
 def harmless(value: Any) -> Any:

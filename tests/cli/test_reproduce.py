@@ -30,10 +30,17 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def documented() -> list[list[str]]:
-    """The words after ``personsearch`` of every such command in the document's shell blocks."""
+    """The words after ``personsearch`` of every such command in the document's shell blocks.
+
+    But for the one that runs nothing; its test is below.
+    """
     blocks = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
     lines = [line for block in blocks for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("personsearch reproduce ")]
+    return [
+        shlex.split(line)[1:]
+        for line in lines
+        if line.startswith("personsearch reproduce ") and "--report-from" not in line
+    ]
 
 
 def here(words: list[str], roots: dict[str, Path], out: Path, *more: str) -> list[str]:
@@ -127,3 +134,30 @@ def test_a_plan_on_a_terminal_says_minutes(command, tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     assert re.search(r"together about \d+ min on two cores", ended.out)
     assert "training our network" in ended.out
+
+
+def test_a_report_from_raw_numbers(command, roots, tmp_path: Path) -> None:
+    ended = command(
+        "reproduce", "table1", "fig1", "--root", roots["CUHK-SYSU"], "--dataset", "cuhk-sysu",
+        "--preset", "tiny", "--out", tmp_path / "out", "--progress", "none",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    report = tmp_path / "out" / "report"
+    again = command("reproduce", "--report-from", report / "numbers.json", "--out", tmp_path / "again")
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["claims"] == json.loads(ended.out)["claims"]
+    for file in ("reproduction.md", "reproduction.html", "numbers.json", "figures/fig1.jpg"):
+        assert (tmp_path / "again" / file).read_bytes() == (report / file).read_bytes()
+    (report / "numbers.json").write_text("{}")
+    for more, line in (
+        ([], "holds no numbers of a report"),
+        (["--root", roots["PRW"]], "--report-from runs nothing, so --root means nothing"),
+        (["--dry-run"], "so --dry-run means nothing"),
+    ):
+        ended = command(
+            "reproduce", "--report-from", report / "numbers.json", "--out", tmp_path / "no", *more
+        )
+        assert ended.code in (2, 4), ended.err
+        assert line in ended.errors[0]
+        assert len(ended.errors) <= 2
+    assert not (tmp_path / "no").exists()

@@ -19,8 +19,9 @@ from personsearch.datasets.open import open_dataset
 from personsearch.datasets.synthetic.make import make_dataset
 from personsearch.datasets.synthetic.settings import SyntheticSettings
 from personsearch.errors import DatasetError, ModelMismatch
-from personsearch.experiments.assembled import Finder, Recorded, Stopwatch, look
+from personsearch.experiments.assembled import Finder, Recorded, Stopwatch, Timed, look
 from personsearch.experiments.benchmark import Protocol, describe
+from personsearch.experiments.timing import ROUNDS
 from personsearch.types import Array, Detections, Picture
 
 T = TypeVar("T")
@@ -157,31 +158,37 @@ def test_times_are_kept_and_taken_again_for_another_model(data: Dataset, tmp_pat
     detectors, embedders = made(data)
     looked = look(detectors, embedders, data, PROTOCOL, tmp_path)
     scenes = data.scenes("test")[:4]
-    ticks = iter(np.arange(0, 100, 0.5).tolist())
-    monkeypatch.setattr("personsearch.experiments.assembled.time.perf_counter", lambda: next(ticks))
-    watch = Stopwatch(tmp_path / "costs.json", scenes, looked.boxes, dataset="d", device="cpu")
-    before = detectors["halves"].asked
-    assert watch.detecting(detectors["halves"]) == 125  # half a second for four pictures
-    assert detectors["halves"].asked == before + 5  # the first one warms up
-    described = embedders["mean"].asked
-    assert watch.describing("halves", detectors["halves"], embedders["mean"]) == 125
-    assert embedders["mean"].asked == described + 2 * 5
-    later = Stopwatch(tmp_path / "costs.json", scenes, looked.boxes, dataset="d", device="cpu")
-    assert later.detecting(detectors["halves"]) == 125
-    assert detectors["halves"].asked == before + 5
-    later.detecting(Halves("x" * 64))
-    Stopwatch(tmp_path / "costs.json", scenes[:2], looked.boxes, dataset="d", device="cpu").detecting(
-        detectors["halves"]
-    )
-    assert detectors["halves"].asked == before + 5 + 3
+    ticks = iter(np.arange(0, 1000, 0.5).tolist())
+    monkeypatch.setattr("personsearch.experiments.timing.time.perf_counter", lambda: next(ticks))
+
+    def times(detector: Halves, scenes=scenes, **more: Timed) -> dict[str, list[float]]:
+        watch = Stopwatch(tmp_path / "costs.json", scenes, looked.boxes, dataset="d", device="cpu")
+        asked = {"find": watch.detecting(detector), **{name: make(watch) for name, make in more.items()}}
+        return {name: each.tolist() for name, each in watch.times(asked).items()}
+
+    def describing(watch: Stopwatch) -> Timed:
+        return watch.describing("halves", detectors["halves"], embedders["mean"])
+
+    before, described = detectors["halves"].asked, embedders["mean"].asked
+    both = times(detectors["halves"], describe=describing)
+    assert both == {"find": [500.0] * 4, "describe": [500.0] * 4}  # half a second from tick to tick
+    looks = 1 + ROUNDS * 4  # the first one warms up
+    assert detectors["halves"].asked == before + looks
+    assert embedders["mean"].asked == described + 2 * looks
+    # Another table is told the same, and only what is new is measured.
+    assert times(detectors["halves"], describe=describing) == both
+    assert (detectors["halves"].asked, embedders["mean"].asked) == (before + looks, described + 2 * looks)
+    times(Halves("x" * 64))
+    times(detectors["halves"], scenes[:2])
+    assert detectors["halves"].asked == before + looks + 1 + ROUNDS * 2
     assert len(json.loads((tmp_path / "costs.json").read_text())) == 4
-    (tmp_path / "costs.json").write_text("damaged")
-    assert (
-        Stopwatch(tmp_path / "costs.json", scenes, looked.boxes, dataset="d", device="cpu").detecting(
-            detectors["halves"]
-        )
-        == 125
-    )
+    # Damaged, or of an earlier version, which kept one number for all pictures.
+    for text in (
+        "damaged",
+        json.dumps(dict.fromkeys(json.loads((tmp_path / "costs.json").read_text()), 1.0)),
+    ):
+        (tmp_path / "costs.json").write_text(text)
+        assert times(detectors["halves"])["find"] == [500.0] * 4
 
 
 def test_features_of_another_model_are_refused(data: Dataset, tmp_path: Path) -> None:
@@ -204,19 +211,23 @@ def test_times_of_another_device_data_set_size_or_number_of_threads_are_taken_an
         """How many pictures were looked at to tell the times."""
         before = detectors["halves"].asked
         watch = Stopwatch(tmp_path / "costs.json", scenes, looked.boxes, dataset=dataset, device=device)
-        watch.detecting(detectors["halves"])
-        watch.describing("halves", detectors["halves"], embedders["mean"])
+        asked = {
+            "find": watch.detecting(detectors["halves"]),
+            "describe": watch.describing("halves", detectors["halves"], embedders["mean"]),
+        }
+        watch.times(asked)
         return detectors["halves"].asked - before
 
-    assert (asked(), asked()) == (3, 0)
+    looks = 1 + 2 * ROUNDS
+    assert (asked(), asked()) == (looks, 0)
     assert scenes[0].size is None  # read from the files
     assert asked([dataclasses.replace(scene, size=(200, 150)) for scene in scenes]) == 0
-    assert asked(dataset="other") == 3
-    assert asked([dataclasses.replace(scene, size=(400, 300)) for scene in scenes]) == 3
-    assert asked(device="meta") == 3
+    assert asked(dataset="other") == looks
+    assert asked([dataclasses.replace(scene, size=(400, 300)) for scene in scenes]) == looks
+    assert asked(device="meta") == looks
     threads = torch.get_num_threads()
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
-    assert asked() == 3
+    assert asked() == looks
     monkeypatch.undo()
     assert asked() == 0
     assert len(json.loads((tmp_path / "costs.json").read_text())) == 10

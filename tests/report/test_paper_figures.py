@@ -3,7 +3,8 @@
 import numpy as np
 
 from personsearch.report import plots
-from personsearch.report.paper_figures import Mark, Priced, cost_plot, detector_curves
+from personsearch.report.cost_figure import Priced, cost_plot
+from personsearch.report.paper_figures import Mark, detector_curves
 from personsearch.report.plots import Curve
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,6 +75,14 @@ AblationFrom = Annotated[
         "--ablation-from", help="Results that `personsearch ablation` left elsewhere.", show_default=False
     ),
 ]
+ReportFrom = Annotated[
+    Path | None,
+    typer.Option(
+        "--report-from",
+        help="Run nothing: make the report of this numbers.json into OUT.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
 
 
@@ -89,6 +97,7 @@ def reproduce(
     model: Model = None,
     best: Best = None,
     ablation_from: AblationFrom = None,
+    report_from: ReportFrom = None,
     dry_run: DryRun = False,
     device: DeviceOption = "auto",
     form: FormatOption = None,
@@ -100,7 +109,7 @@ def reproduce(
     Whatever is missing is done: data, trainings, features, searches. Each stage leaves a file of
     raw results in OUT/results and is not done again; interrupted or killed, the same command goes on.
     The report lies in OUT/report, as Markdown and as one page of HTML, with the paper's numbers beside
-    these. Preset small takes at most 45 minutes on two cores, medium 150; paper trains VGG16 and wants a GPU.
+    these. Preset small is planned for 41 minutes on two cores, medium for 145; paper trains VGG16, on a GPU.
 
     \b
     Examples:
@@ -108,14 +117,16 @@ def reproduce(
       personsearch reproduce all --dataset cuhk-sysu --root CUHK-SYSU --preset paper --device cuda --out paper
       personsearch reproduce table2 fig5 --dataset prw --root PRW --preset medium --out prw
       personsearch reproduce all --preset medium --ablation-from docs/ablation --out medium --dry-run
+      personsearch reproduce --report-from reproduced/report/numbers.json --out report-again
     """
-    from personsearch.experiments.reproduction.page import write_report
-    from personsearch.experiments.reproduction.pipeline import chosen_items, plan_of, reproduce
     from personsearch.experiments.reproduction.sizes import size_called
     from personsearch.experiments.reproduction.workshop import Asked
-    from personsearch.progress import console
 
     printer = Printer(chosen(form, as_json))
+    if report_from is not None:
+        given = {"--root": root, "--model": model, "--best": best, "--ablation-from": ablation_from}
+        printer(_again(report_from, out, items, {**given, "--dry-run": dry_run or None}))
+        return
     size = size_called(preset.value)
     asked = Asked(
         dataset=dataset.value,
@@ -128,16 +139,34 @@ def reproduce(
         best=best,
         ablation=ablation_from,
     )
-    wanted = chosen_items(tuple(items or ("all",)), asked)
+    printer(_run(tuple(items or ("all",)), asked, out, dry_run=dry_run, progress=progress))
+
+
+def _run(items: Sequence[str], asked: Asked, out: Path, *, dry_run: bool, progress: ProgressKind) -> Answer:
+    """Do what is missing, or say only what that is."""
+    from personsearch.experiments.reproduction.page import write_report
+    from personsearch.experiments.reproduction.pipeline import chosen_items, plan_of, reproduce
+    from personsearch.progress import console
+
+    wanted = chosen_items(items, asked)
     plan = plan_of(wanted, asked, out)
     if dry_run:
-        printer(_plan_answer(wanted, asked, plan, out))
-        return
+        return _plan_answer(wanted, asked, plan, out)
     say = announcer(progress)
     for line in plan_lines(plan):
         say(line)
     made = reproduce(wanted, asked, out, progress=console(progress), say=say)
-    printer(_answer(made, write_report(made, out)))
+    return _answer(made, write_report(made, out))
+
+
+def _again(numbers: Path, out: Path, items: list[str] | None, given: Mapping[str, object]) -> Answer:
+    """The report from raw numbers, which cannot heed what is ``given`` for a run."""
+    for flag, value in given.items():
+        if value is not None:
+            raise UsageError(f"--report-from runs nothing, so {flag} means nothing", hint=f"leave out {flag}")
+    from personsearch.experiments.reproduction.again import report_from
+
+    return _answer(*report_from(numbers, out, tuple(items or ("all",))))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

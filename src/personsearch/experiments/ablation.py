@@ -19,6 +19,8 @@ import numpy as np
 from personsearch.datasets.dataset import Dataset, GallerySize
 from personsearch.errors import UsageError
 from personsearch.experiments.benchmark import Benchmark, Protocol, evaluation_record, run_benchmark
+from personsearch.experiments.found import found_by_picture
+from personsearch.features import Features
 from personsearch.files import write_json
 from personsearch.model.checkpoint import load_searcher
 from personsearch.model.presets import fine
@@ -300,6 +302,7 @@ def _raw(
     last = scored(searcher)
     way.append(_point(steps, last))
     boxes = last.trials.query_box
+    found, people = found_by_picture(dataset.scenes("test"), Features.load(last.features))
     return {
         "schema": SCHEMA,
         "variant": variant.name,
@@ -314,7 +317,12 @@ def _raw(
         "losses": _losses(run),
         "way": way,
         "query_height": np.round(boxes[:, 3] - boxes[:, 1], 1).tolist(),
-        "detection": {"recall": last.detection.recall, "ap": last.detection.ap},
+        "detection": {
+            "recall": last.detection.recall,
+            "ap": last.detection.ap,
+            "found_per_picture": found.tolist(),
+            "people_per_picture": people.tolist(),
+        },
         "search": _rounded(evaluation_record(last)),
         "annotated": _rounded(evaluation_record(scored(searcher, "annotated"))),
     }

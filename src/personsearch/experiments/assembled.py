@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from typing import Protocol as Interface
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from personsearch.baselines.two_stage import Detector, TwoStage
 from personsearch.datasets.dataset import Dataset
 from personsearch.errors import InputError
 from personsearch.experiments.benchmark import Protocol, describe
+from personsearch.experiments.timing import ROUNDS, Work, quickest_in_turn
 from personsearch.features import Features
 from personsearch.files import write_json
 from personsearch.model.searcher import choose_device
@@ -169,11 +170,34 @@ def look(
     return Looked(boxes=boxes, people=people, files=files)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """Something whose time is asked for.
+
+    Attributes:
+        key: says what it is and on what; times are kept under it.
+        work: does it with a picture.
+    """
+
+    key: str
+    work: Work
+
+
+class Seen(Interface):
+    """Whoever knows the people of a picture by its name: :class:`~personsearch.features.Features` do."""
+
+    def detections(self, name: str) -> Detections:
+        """The people in the picture called ``name``."""
+        ...
+
+
 class Stopwatch:
-    """Milliseconds a picture of each stage, measured on a few pictures and kept in a file.
+    """Milliseconds of each stage with each of a few pictures, measured once and kept in a file.
 
     Apart from the extraction, whose pictures may come from an earlier run: what is measured is
-    one process that does nothing else, pictures already decoded, the first one not counted.
+    one process that does nothing else, pictures already decoded, as
+    :func:`personsearch.experiments.timing.quickest_in_turn` does it. Whoever asks later, for another table,
+    is told the same numbers.
 
     Args:
         file: where what was measured is kept; measured again for another model, other pictures, another
@@ -182,48 +206,47 @@ class Stopwatch:
         boxes: what each detector saw, so that embedders can be timed alone.
         dataset: what the pictures' data set is called: another one may call its pictures the same.
         device: that the models run on, as it was asked for.
+        progress: told of every picture that is timed.
     """
 
     def __init__(
         self,
         file: Path,
         scenes: Sequence[Scene],
-        boxes: dict[str, Features],
+        boxes: Mapping[str, Seen],
         *,
         dataset: str,
         device: str = "auto",
+        progress: Progress = silent,
     ) -> None:
-        self.file, self.scenes, self.boxes = file, scenes, boxes
+        self.file, self.scenes, self.boxes, self.progress = file, scenes, boxes, progress
         self._known = _read_costs(file)
         self._pictures: list[Picture] = []
         sizes = [(scene.name, scene.size or images.read_size(_file(scene))) for scene in scenes]
-        said = json.dumps([dataset, sizes, _machine(device)])
+        said = json.dumps([dataset, sizes, _machine(device), ROUNDS])
         self._key = hashlib.sha256(said.encode()).hexdigest()[:12]
 
-    def detecting(self, detector: Detector | Searcher) -> float:
-        """Milliseconds a picture for finding people (of a joint network: for everything)."""
-        key = f"detect {detector.fingerprint} {self._key}"
-        return self._measured(key, lambda picture: detector.detect(picture))
+    def detecting(self, detector: Detector | Searcher) -> Timed:
+        """Finding people (of a joint network: everything)."""
+        return Timed(key=f"detect {detector.fingerprint} {self._key}", work=detector.detect)
 
-    def describing(self, name: str, detector: Detector, embedder: Embedder) -> float:
-        """Milliseconds a picture for describing the people of the detector called ``name``."""
+    def describing(self, name: str, detector: Detector, embedder: Embedder) -> Timed:
+        """Describing the people of the detector called ``name``."""
 
         def work(picture: Picture) -> object:
             people = self.boxes[name].detections(picture.name).boxes
             return embedder.embed(picture, people) if len(people) else None
 
-        return self._measured(f"describe {detector.fingerprint} {embedder.fingerprint} {self._key}", work)
+        return Timed(key=f"describe {detector.fingerprint} {embedder.fingerprint} {self._key}", work=work)
 
-    def _measured(self, key: str, work: Any) -> float:
-        if key not in self._known:
-            pictures = self._loaded()
-            work(pictures[0])
-            start = time.perf_counter()
-            for picture in pictures:
-                work(picture)
-            self._known[key] = 1000 * (time.perf_counter() - start) / len(pictures)
+    def times(self, asked: Mapping[str, Timed]) -> dict[str, Array]:
+        """(n,) milliseconds with each picture, by the names of ``asked``; what is missing takes turns."""
+        missing = {one.key: one.work for one in asked.values() if one.key not in self._known}
+        if missing:
+            found = quickest_in_turn(missing, self._loaded(), progress=self.progress)
+            self._known |= {key: [round(ms, 4) for ms in each.tolist()] for key, each in found.items()}
             write_json(self.file, self._known)
-        return self._known[key]
+        return {name: np.array(self._known[one.key]) for name, one in asked.items()}
 
     def _loaded(self) -> list[Picture]:
         if not self._pictures:
@@ -232,11 +255,20 @@ class Stopwatch:
         return self._pictures
 
 
-def _read_costs(file: Path) -> dict[str, float]:
-    """What was measured before; nothing where the file is missing or damaged, which costs seconds."""
+def timed_scenes(scenes: Sequence[Scene], count: int) -> Sequence[Scene]:
+    """At most ``count`` pictures to measure times on, spread over all of them.
+
+    >>> timed_scenes(range(10), 4)  # type: ignore[arg-type]
+    range(0, 8, 2)
+    """
+    return scenes[:: max(1, len(scenes) // count)][:count]
+
+
+def _read_costs(file: Path) -> dict[str, list[float]]:
+    """What was measured before; nothing where the file is missing, damaged or old."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        return {str(key): float(value) for key, value in values.items()}
+        return {str(key): [float(ms) for ms in each] for key, each in values.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

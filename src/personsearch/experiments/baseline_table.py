@@ -19,16 +19,19 @@ from personsearch.baselines.two_stage import Detector
 from personsearch.datasets.dataset import Dataset, GallerySize
 from personsearch.evaluation.detection import DetectionRules, judge_detections, score_detection
 from personsearch.evaluation.search_rules import SearchRules
-from personsearch.experiments.assembled import Stopwatch, look
+from personsearch.experiments.assembled import Stopwatch, look, timed_scenes
 from personsearch.experiments.baseline_order import Claim, check_order
 from personsearch.experiments.benchmark import Evaluation, Protocol, describe, evaluate, evaluation_record
 from personsearch.features import Features
 from personsearch.progress import Progress, silent
+from personsearch.ranking.bootstrap import Interval, mean_interval
 from personsearch.types import Array, DetectionScores, Embedder, Searcher
 
 DETECTORS = ("acf", "deep", "gt")
 EMBEDDERS = TRAINED_EMBEDDERS
 JOINT = "joint"
+COSTS = "costs.json"
+"""In the folder of the features files: what was timed."""
 SCHEMA = "personsearch.baselines/1"
 RECALLS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Recalls at which the curves are pointed out, and which the paper's Fig. 7 varies."""
@@ -70,12 +73,14 @@ class Cell:
         evaluation: its searches.
         detect_ms, describe_ms: milliseconds a picture; a joint network does both at once, and
             the second is NaN.
+        ms: both together, with the interval over the pictures that were timed.
         features: the file of what it saw.
     """
 
     evaluation: Evaluation
     detect_ms: float
     describe_ms: float
+    ms: Interval
     features: Path
 
 
@@ -169,23 +174,20 @@ def fill_table(
     detectors: dict[str, Detector] = {name: open_detector(name, where) for name in settings.detectors}
     embedders: dict[str, Embedder] = {name: open_embedder(name, where) for name in settings.embedders}
     looked = look(detectors, embedders, dataset, protocol, out, progress=progress)
-    timed = scenes[:: max(1, len(scenes) // settings.timed)][: settings.timed]
-    watch = Stopwatch(out / "costs.json", timed, looked.boxes, dataset=dataset.name, device=device)
+    of_joint = None if joint is None else describe(joint, dataset, protocol, out, progress=progress)
+    timed = timed_scenes(scenes, settings.timed)
+    watch = Stopwatch(
+        out / COSTS, timed, looked.boxes, dataset=dataset.name, device=device, progress=progress
+    )
+    times = _times(watch, detectors, embedders, joint)
     cells = {
-        (finder, describer): _cell(
-            dataset,
-            protocol,
-            (features, looked.files[finder, describer]),
-            watch.detecting(detectors[finder]),
-            watch.describing(finder, detectors[finder], embedders[describer]),
-        )
-        for (finder, describer), features in looked.people.items()
+        pair: _cell(dataset, protocol, (features, looked.files[pair]), times[pair[0]], times["+".join(pair)])
+        for pair, features in looked.people.items()
     }
     seen = {name: looked.boxes[name] for name, one in detectors.items() if not isinstance(one, GroundTruth)}
     ours = None
-    if joint is not None:
-        of_joint = describe(joint, dataset, protocol, out, progress=progress)
-        ours = _cell(dataset, protocol, of_joint, watch.detecting(joint), float("nan"))
+    if of_joint is not None:
+        ours = _cell(dataset, protocol, of_joint, times[JOINT], None)
         seen[JOINT] = of_joint[0]
     scores = {pair: cell.evaluation.search for pair, cell in cells.items()}
     return BaselineTable(
@@ -200,12 +202,39 @@ def fill_table(
     )
 
 
+def _times(
+    watch: Stopwatch,
+    detectors: Mapping[str, Detector],
+    embedders: Mapping[str, Embedder],
+    joint: Searcher | None,
+) -> dict[str, Array]:
+    """Milliseconds with each picture: of detectors, of ``detector+embedder`` for describing, of ours."""
+    asked = {name: watch.detecting(one) for name, one in detectors.items()}
+    for finder, detector in detectors.items():
+        for describer, embedder in embedders.items():
+            asked[f"{finder}+{describer}"] = watch.describing(finder, detector, embedder)
+    if joint is not None:
+        asked[JOINT] = watch.detecting(joint)
+    return watch.times(asked)  # all of them together: they take turns
+
+
 def _cell(
-    dataset: Dataset, protocol: Protocol, seen: tuple[Features, Path], detect_ms: float, describe_ms: float
+    dataset: Dataset,
+    protocol: Protocol,
+    seen: tuple[Features, Path],
+    finding: Array,
+    describing: Array | None,
 ) -> Cell:
     features, file = seen
     (scored,) = evaluate(features, dataset, [protocol])
-    return Cell(evaluation=scored, detect_ms=detect_ms, describe_ms=describe_ms, features=file)
+    both = finding if describing is None else finding + describing
+    return Cell(
+        evaluation=scored,
+        detect_ms=float(finding.mean()),
+        describe_ms=float("nan") if describing is None else float(describing.mean()),
+        ms=mean_interval(both, np.random.default_rng(protocol.seed)),
+        features=file,
+    )
 
 
 def _found(dataset: Dataset, seen: Features, settings: TableSettings) -> FoundPeople:
@@ -253,6 +282,7 @@ def _cell_record(cell: Cell, per_query: bool) -> dict[str, Any]:
         **record,
         "detect_ms": cell.detect_ms,
         "describe_ms": cell.describe_ms,
+        "ms_interval": [cell.ms.low, cell.ms.high],
         "features": str(cell.features),
     }
 

@@ -1,4 +1,4 @@
-"""Curves of the reproduction: figures 5, 6, 7a and 7b, the sweep of K, cost beside accuracy."""
+"""Curves of the reproduction: figures 5, 6, 7a and 7b, the sweep of K."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from personsearch.report.figure_style import HEIGHT, SMALL, TEXT, dress, line_of, pixels, sheet
+from personsearch.report.cost_figure import Priced
+from personsearch.report.figure_style import SMALL, TEXT, dress, line_of, pixels, sheet
 from personsearch.report.plots import COLOURS, GRID, INK, MARKERS, SOFT, Curve
 from personsearch.types import Array
 
@@ -150,15 +151,21 @@ def gallery_curves(curves: Sequence[Curve], *, title: str) -> Array:
 
 
 def training_and_search(
-    losses: Sequence[Curve], scores: Sequence[Curve], paper: Sequence[tuple[str, float]] = ()
+    losses: Sequence[Curve],
+    scores: Sequence[Curve],
+    paper: Sequence[tuple[str, float]] = (),
+    raw: Sequence[Curve] = (),
 ) -> Array:
     """Figure 6: the identity loss above, test mAP below, both against the step of stage 2.
 
     Args:
         losses, scores: with a band where there are several seeds.
         paper: name and value of where the paper's curves converge, as lines across the lower panel.
+        raw: the losses before they were smoothed, in the same order, thin behind them.
     """
     drawing, (above, below) = sheet(2)
+    for i, curve in enumerate(raw):
+        above.plot(curve.x, curve.y, linewidth=0.8, alpha=0.6, color=COLOURS[i % len(COLOURS)])
     for axes, curves in ((above, losses), (below, scores)):
         for i, curve in enumerate(curves):
             few = len(np.atleast_1d(curve.x)) <= 25
@@ -173,7 +180,7 @@ def training_and_search(
             name, (1.0, value), xycoords=("axes fraction", "data"), xytext=(-2, 2), ha="right",
             textcoords="offset points", fontsize=8.5, color=SOFT,
         )  # fmt: skip
-    for axes, curves in ((above, losses), (below, scores)):
+    for axes, curves in ((above, (*losses, *raw)), (below, scores)):
         tops = [np.max(curve.y if curve.high is None else curve.high) for curve in curves]
         axes.set_ylim(0, 1.12 * max([*map(float, tops), *(v for _, v in paper if axes is below), 1e-6]))
     below.set_xlim(0, 1.04 * max(float(np.max(curve.x)) for curve in (*losses, *scores)))
@@ -196,73 +203,6 @@ def sweep_curve(curve: Curve, ticks: Sequence[tuple[float, str]], *, title: str)
     _per_cent(axes, "y")
     dress(axes, title, "K, classes in a softmax", "mAP, %", legend=False)
     return pixels(drawing)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Priced:
-    """A method with what it costs.
-
-    Attributes:
-        name: beside its point.
-        ms: milliseconds a picture.
-        value, low, high: mAP and its interval, shares.
-        ours: drawn as ours.
-    """
-
-    name: str
-    ms: float
-    value: float
-    low: float
-    high: float
-    ours: bool = False
-
-
-def cost_plot(methods: Sequence[Priced], *, title: str) -> Array:
-    """mAP (y) against milliseconds a picture (x, logarithmic): up and to the left is better."""
-    drawing, (axes,) = sheet(height=HEIGHT + 0.5)
-    axes.set_xscale("log")
-    times = [one.ms for one in methods]
-    axes.set_xlim(0.7 * min(times), 2.6 * max(times))
-    axes.set_ylim(0, 1.15 * max(one.high for one in methods) + 1e-6)
-    for one in methods:
-        number = 1 if one.ours else 0
-        ends = [[max(one.value - one.low, 0)], [max(one.high - one.value, 0)]]
-        look = line_of(number) | {"linestyle": "none"}
-        axes.errorbar([one.ms], [one.value], yerr=ends, markersize=7, capsize=2.5, elinewidth=1.1, **look)
-    for one, (x, y) in zip(methods, _apart(axes, methods), strict=True):
-        moved = abs(y - one.value / axes.get_ylim()[1]) > 0.01
-        axes.annotate(
-            one.name, (one.ms, one.value), xytext=(x, y), textcoords="axes fraction", fontsize=SMALL - 0.5,
-            color=INK, va="center",
-            arrowprops={"arrowstyle": "-", "color": SOFT, "linewidth": 0.7, "shrinkB": 6} if moved else None,
-        )  # fmt: skip
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    _per_cent(axes, "y")
-    dress(axes, title, "milliseconds a picture", "mAP, %", legend=False)
-    return pixels(drawing)
-
-
-def _apart(axes: Axes, methods: Sequence[Priced]) -> list[tuple[float, float]]:
-    """Where each name stands, shares of the panel: right of its point, moved up while another is there.
-
-    A name takes about 0.027 of the width a letter, and 0.055 of the height.
-    """
-    low, high = np.log(axes.get_xlim())
-    top = axes.get_ylim()[1]
-    places = [((np.log(one.ms) - low) / (high - low) + 0.025, one.value / top) for one in methods]
-    # Names keep off points, too: off their own where the panel's edge moved them to the left.
-    taken = [(x - 0.045, x - 0.005, y) for x, y in places]
-    found = list(places)
-    for i in sorted(range(len(methods)), key=lambda i: places[i][1]):
-        width = 0.027 * len(methods[i].name)
-        x, y = min(places[i][0], 1.0 - width), places[i][1]
-        while any(x < right and left < x + width and abs(y - at) < 0.055 for left, right, at in taken):
-            y += 0.01
-        taken.append((x, x + width, y))
-        found[i] = (x, y)
-    return found
 
 
 def height_distributions(panels: Sequence[tuple[str, Mapping[str, Array]]], edges: Array) -> Array:

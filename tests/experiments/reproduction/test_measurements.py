@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 from typing import Any
 
@@ -12,12 +13,21 @@ from hypothesis import strategies as st
 
 from personsearch.evaluation.detection import JudgedDetections
 from personsearch.evaluation.metrics import average_precision
-from personsearch.experiments.reproduction import costs, measurements
+from personsearch.experiments.reproduction import costs
 from personsearch.experiments.reproduction.costs import ratio
+from personsearch.experiments.reproduction.detection_intervals import (
+    columns,
+    drawn,
+    intervals,
+    recall_interval,
+)
 from personsearch.experiments.reproduction.measurements import ap_difference
 from personsearch.experiments.reproduction.paper import CLAIMS, OURS, TABLE1, TABLE2, TABLE3
 from personsearch.experiments.reproduction.samples import samples, search, spread
 from personsearch.experiments.reproduction.sizes import SIZES, search_size
+from personsearch.model.folding import fold_norms
+from personsearch.model.network import capacity
+from personsearch.model.presets import build_network, compact_tiny
 from personsearch.types import Array
 
 
@@ -46,22 +56,63 @@ def test_drawn_pictures_are_counted_as_if_they_were_there_so_often(pictures, see
     total = sum(len(one) for one in pictures)
     distinct = iter(rng.permutation(total) / max(1, total))
     all_of = [judged([float(next(distinct)) for _ in one], [r for _, r in one], 4) for one in pictures]
-    columns = measurements._columns(all_of)
+    of = columns(all_of)
     whole = np.arange(len(all_of))
-    assert measurements._drawn_ap(columns, whole) == pytest.approx(slow_ap(all_of), abs=1e-6)
+    assert drawn(of, whole).ap(of.right) == pytest.approx(slow_ap(all_of), abs=1e-6)
     # A picture that is drawn twice: two copies stand at one score, and count together.
     once = [i for i in range(len(all_of)) if rng.random() < 0.5] or [0]
-    assert measurements._drawn_ap(columns, np.array(once)) == pytest.approx(
-        slow_ap([all_of[i] for i in once]), abs=1e-6
-    )
+    few = drawn(of, np.array(once))
+    assert few.ap(of.right) == pytest.approx(slow_ap([all_of[i] for i in once]), abs=1e-6)
+    # Recall and precision down to a score, as if the pictures lay there.
+    scores = np.concatenate([all_of[i].scores for i in once])
+    right = np.concatenate([all_of[i].right for i in once])
+    over = scores >= 0.5
+    recall, precision = few.at(int((of.score >= 0.5).sum()) - 1)
+    assert recall == pytest.approx(right[over].sum() / (4 * len(once)))
+    assert precision == pytest.approx(right[over].mean()) if over.any() else np.isnan(precision)
 
 
 def test_a_picture_drawn_twice_by_hand() -> None:
     """Right at 0.9 in the first picture, wrong at 0.8 in the second, drawn 1, 1, 2: two of two, recall 1."""
     pictures = [judged([0.9], [True], 1), judged([0.8], [False], 1)]
-    columns = measurements._columns(pictures)
-    assert measurements._drawn_ap(columns, np.array([0, 0, 1])) == pytest.approx(2 / 3)
-    assert measurements._drawn_ap(columns, np.array([1, 1])) == 0.0
+    of = columns(pictures)
+    thrice = drawn(of, np.array([0, 0, 1]))
+    assert thrice.ap(of.right) == pytest.approx(2 / 3)
+    assert drawn(of, np.array([1, 1])).ap(of.right) == 0.0
+    assert thrice.at(0) == pytest.approx((2 / 3, 1))
+    assert thrice.at(1) == pytest.approx((2 / 3, 2 / 3))
+    assert thrice.at(-1)[0] == 0
+    assert thrice.reaching(0.6) == 1
+    assert np.isnan(thrice.reaching(0.7))
+
+
+def test_intervals_of_a_detector_by_hand() -> None:
+    """Half of the pictures hold a right one, the others a wrong one, at the same scores all."""
+    pictures = [judged([0.9 - 0.01 * i], [i % 2 == 0], 1) for i in range(20)]
+    found = intervals(pictures, 0.5, (0.2, 0.9), 0)
+    assert found["n"] == 20
+    # Everybody is over 0.5: recall and precision are the share of right pictures among twenty drawn.
+    assert found["recall"] == found["precision"]
+    assert found["recall"] == pytest.approx([0.3, 0.7], abs=0.06)  # 0.5, 1.96 deviations of 0.112 each way
+    assert found["ap"][0] < found["ap"][1] <= found["recall"][1]
+    assert found["marks"]["0.9"] is None  # hardly ever reached
+    assert found["marks"]["0.2"] is not None
+    alike = intervals([judged([0.9, 0.4], [True, False], 2)] * 9, 0.5, (0.4,), 0)
+    assert (alike["ap"], alike["recall"], alike["precision"]) == ([0.5, 0.5], [0.5, 0.5], [1, 1])
+
+
+def test_recall_over_pictures_by_hand() -> None:
+    """Two of four in one picture, all four in the other: drawn are twice the one, both, twice the other."""
+    found = recall_interval(np.array([2, 4]), np.array([4, 4]), 0)
+    assert (found["mean"], found["low"], found["high"]) == (0.75, 0.5, 1.0)
+    assert recall_interval(np.zeros(2), np.zeros(2), 0) == {"mean": None, "low": None, "high": None}
+
+
+def test_weights_are_those_that_are_trained() -> None:
+    """A searcher's norms are folded into its layers; figure 4 and the cost table count before that."""
+    settings = dataclasses.replace(compact_tiny(), identities=9)
+    folded = sum(p.numel() for p in fold_norms(build_network(settings)).parameters())
+    assert costs.trained_weights(settings) == capacity(build_network(settings))["all"] != folded
 
 
 def test_the_better_detector_is_told_by_its_interval_over_pictures() -> None:

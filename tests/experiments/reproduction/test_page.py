@@ -179,3 +179,73 @@ def test_only_what_was_asked_for_stands_there(made: Reproduction) -> None:
     assert "## Figure 2" in text
     assert "## Table 2" not in text
     assert text.count("not asked for") == 18
+
+
+def test_every_number_that_can_has_its_interval(blocks: list[Block]) -> None:
+    text = as_markdown(blocks)
+    assert (
+        "| ACF | 60.0 (50.0 to 70.0) | 70.0 (60.0 to 80.0) | 90.0 (85.0 to 95.0) | 90.0 (80.0 to 95.0)"
+        in text
+    )
+    assert "| ours, ms a picture | 10.0 (9.0 to 11.0) |" in text
+    assert "| Deep+BoW | 50.0 (40.0 to 60.0) | 120.0 (80.0 to 160.0) |" in text
+    assert "| 100 | 50.0 (40.0 to 60.0) | 50.0 (30.0 to 70.0) | 90.0 (88.0 to 92.0) |" in text
+    assert "about 55 | 50.0 (40.0 to 60.0) | 90.0 (85.0 to 95.0) |" in text
+
+
+def without(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in names}
+
+
+def report_of(made: Reproduction, **stages: dict[str, Any]) -> str:
+    results = {**made.results, **stages}
+    changed = Reproduction(asked=made.asked, items=made.items, results=results, seconds=made.seconds)
+    return as_markdown(report_blocks(changed, decide(results), {}))
+
+
+def test_results_without_what_newer_ones_hold_say_so(made: Reproduction) -> None:
+    old = {name: without(row, "intervals") for name, row in made.results["detection"]["detectors"].items()}
+    whole = report_of(made)
+    text = report_of(
+        made,
+        detection={**made.results["detection"], "detectors": old},
+        table2=without(made.results["table2"], "timing"),
+        speed=without(made.results["speed"], "rounds"),
+    )
+    assert "from before intervals of AP" not in whole
+    assert "These results are from before intervals of AP, recall and precision were drawn" in text
+    assert "| ACF | 60.0 | 70.0 | 90.0 |" in text
+    pair = made.results["table2"]["cells"]["deep+idnet"]
+    ratio = (pair["detect_ms"] + pair["describe_ms"]) / 30
+    assert text.count(f"by the first the ratio is {ratio:.1f}") == 3
+    assert f"{ratio:.1f} times by table 2, which was timed in one look only" in text
+    assert whole.count("quickest of 3 looks") == 3
+    assert "by table 2" not in whole
+
+
+def test_a_softmax_that_is_not_among_the_k_is_named(made: Reproduction) -> None:
+    assert "not compared" not in report_of(made)
+    sweep = made.results["sweep"]
+    rows = [row for row in sweep["rows"] if row["k"] is not None]
+    text = report_of(made, sweep={**sweep, "rows": rows, "lacking": "it looked in 50 pictures"})
+    assert "| softmax (601 classes) | not compared | – | – |" in text
+    assert "It is not compared here: it looked in 50 pictures." in text
+    assert "the ablation has 50.0 (40.0 to 60.0) mAP for softmax and 50.0 (40.0 to 60.0) for RSS." in text
+
+
+def test_what_of_a_given_ablation_was_not_checked_is_said(made: Reproduction) -> None:
+    ablation = {**made.results["ablation"], "foreign": True}
+    assert "made elsewhere and given.\n" in report_of(made, ablation=ablation)
+    text = report_of(made, ablation={**ablation, "unchecked": "nothing was compared"})
+    assert "made elsewhere and given (nothing was compared)." in text
+
+
+def test_the_smoothing_is_said_and_the_log_itself_drawn(
+    made: Reproduction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = made.results["ablation"]
+    first = figures.fig6(result)
+    assert "running means over 5 lines of the log" in first.caption
+    draw = figures.training_and_search
+    monkeypatch.setattr(figures, "training_and_search", lambda *curves: draw(*curves[:3]))
+    assert (drawn(first) != drawn(figures.fig6(result))).any()

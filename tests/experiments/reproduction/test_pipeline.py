@@ -6,8 +6,10 @@ import json
 import multiprocessing
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from personsearch.datasets.synthetic.make import make_dataset
@@ -15,7 +17,7 @@ from personsearch.datasets.synthetic.presets import preset as data_preset
 from personsearch.errors import InputError, LockedError, UsageError
 from personsearch.experiments.ablation_report import read_runs
 from personsearch.experiments.reproduction import trainings
-from personsearch.experiments.reproduction.ablations import initial_loss
+from personsearch.experiments.reproduction.ablations import ablate, initial_loss
 from personsearch.experiments.reproduction.page import write_report
 from personsearch.experiments.reproduction.pipeline import (
     BEYOND,
@@ -162,7 +164,9 @@ def test_other_data_in_the_same_place_are_noticed(tmp_path: Path) -> None:
     assert first.results["statistics"] != second.results["statistics"]
 
 
-def ablation_file(folder: Path, root: Path, variant: str, ap: list[float], checksum: str) -> None:
+def ablation_file(
+    folder: Path, root: Path, variant: str, ap: list[float], checksum: str, **more: Any
+) -> None:
     search = {
         "protocol": "synthetic gallery=10", "gallery_size": 10, "mAP": 0.5, "top1": 0.5,
         "intervals": {k: {"low": 0.4, "high": 0.6, "level": 0.95} for k in ("mAP", "top1")},
@@ -176,7 +180,7 @@ def ablation_file(folder: Path, root: Path, variant: str, ap: list[float], check
         "way": [{"step": 40, "mAP": 0.2, "top1": 0.2}, {"step": 80, "mAP": 0.4, "top1": 0.4}],
         "query_height": [60.0 + i for i in range(len(ap))], "detection": {"recall": 0.9, "ap": 0.8},
         "cost": {"2": {"processor_seconds": 90.0}}, "search": search, "annotated": search,
-        "environment": {"device_name": "", "threads": 2, "precision": "bf16"},
+        "environment": {"device_name": "", "threads": 2, "precision": "bf16"}, **more,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{variant}-0.json").write_text(json.dumps(raw))
@@ -186,14 +190,18 @@ def ablation_file(folder: Path, root: Path, variant: str, ap: list[float], check
 def test_an_ablation_from_elsewhere_is_taken_without_training(root: Path, tmp_path: Path, where: str) -> None:
     out = tmp_path / "out"
     folder = tmp_path / "brought" / "results" if where == "given" else out / "ablation" / "results"
-    checksum = Workshop(asked(root), out).data.scenes("train")
-    known = trainings.data_summary(checksum)["checksum"]
+    known, test_half = (
+        trainings.data_summary(Workshop(asked(root), out).data.scenes(half))["checksum"]
+        for half in ("train", "test")
+    )
     low, high = [0.1, 0.2] * 5, [0.6, 0.7] * 5
     for variant, ap in (("softmax-unstarted", low), ("softmax", low), ("rss", high), ("rss-longer", high)):
-        ablation_file(folder, root, variant, ap, known)
+        ablation_file(folder, root, variant, ap, known, **{"test data": {"checksum": test_half}})
     it = asked(root, ablation=tmp_path / "brought") if where == "given" else asked(root)
     made = reproduce(("fig6",), it, out)
     assert made.results["ablation"]["foreign"] is True
+    assert made.results["ablation"]["unchecked"] == ""
+    assert made.results["ablation"]["recall"] == {}
     assert not list(out.glob("ablation/*/settings.json"))
     pairs = {(p["a"], p["b"]): p["mAP"]["mean"] for p in made.results["ablation"]["summary"]["pairs"]}
     assert pairs["rss", "softmax"] == pytest.approx(0.5)
@@ -216,6 +224,68 @@ def test_results_of_another_test_half_are_refused(root: Path, tmp_path: Path) ->
     file.write_text(json.dumps(json.loads(file.read_text()) | {"test data": {"checksum": "other"}}))
     with pytest.raises(UsageError, match=r"other data \(test half\)"):
         reproduce(("fig6",), asked(root, ablation=tmp_path / "brought"), tmp_path / "out")
+
+
+def test_results_that_do_not_name_their_test_half(root: Path, tmp_path: Path) -> None:
+    """Their queries have to be as many and as tall; that no more was checked is said."""
+    shop = Workshop(asked(root, ablation=tmp_path / "brought"), tmp_path / "out")
+    known = trainings.data_summary(shop.data.scenes("train"))["checksum"]
+    boxes = shop.data.trials(10).query_box
+    heights = np.round(boxes[:, 3] - boxes[:, 1], 1).tolist()
+    ap = [0.5] * len(heights)
+    detection = {"recall": 0.5, "ap": 0.4, "found_per_picture": [1, 3], "people_per_picture": [4, 4]}
+    ablation_file(tmp_path / "brought", root, "rss", ap, known, query_height=heights, detection=detection)
+    found = ablate(shop)
+    assert found["unchecked"].startswith("its results do not name their test half")
+    assert found["recall"]["rss"] == {"mean": 0.5, "low": 0.25, "high": 0.75}
+    heights[0] += 1
+    ablation_file(tmp_path / "brought", root, "rss", ap, known, query_height=heights)
+    with pytest.raises(UsageError, match="test half: other queries"):
+        ablate(shop)
+    search = json.loads((tmp_path / "brought" / "rss-0.json").read_text())["search"] | {"gallery_size": 7}
+    ablation_file(tmp_path / "brought", root, "rss", ap, known, search=search)
+    assert "nothing of it could be compared" in ablate(shop)["unchecked"]
+
+
+def test_the_softmax_that_no_other_k_can_be_compared_with(root: Path, tmp_path: Path) -> None:
+    """Brought along with other galleries and without its model: named. With the same galleries: taken."""
+    shop = Workshop(asked(root, ablation=tmp_path / "brought"), tmp_path / "out")
+    row, why = trainings._softmax(shop)
+    assert (row, why) == (None, "the ablation brought along has no softmax of seed 0")
+    ablation_file(tmp_path / "brought", root, "softmax", [0.2, 0.4], "")
+    row, why = trainings._softmax(shop)
+    assert (row["k"], row["foreign"], row["record"]["ap_per_query"], why) == (None, True, [0.2, 0.4], "")
+    file = tmp_path / "brought" / "softmax-0.json"
+    raw = json.loads(file.read_text())
+    raw["search"]["gallery_size"] = 6
+    file.write_text(json.dumps(raw | {"fingerprint": "f"}))
+    row, why = trainings._softmax(shop)
+    assert row is None
+    assert "looked for its queries in 6 pictures, these rows in 10, and its model was not brought" in why
+    assert trainings.sweep_settings(shop)["softmax"] is None
+
+
+def test_a_softmax_model_that_was_brought_along_looks_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Workshop(asked(root, ablation=tmp_path), tmp_path / "out")
+    ablation_file(tmp_path / "results", root, "softmax", [0.2, 0.4], "")
+    file = tmp_path / "results" / "softmax-0.json"
+    raw = json.loads(file.read_text()) | {"fingerprint": "right"}
+    raw["search"]["gallery_size"] = 6
+    file.write_text(json.dumps(raw))
+    model = tmp_path / "softmax-0"
+    model.mkdir()
+    for name in (trainings.WEIGHTS, trainings.CONFIG):
+        (model / name).write_text(name)
+    opened = SimpleNamespace(fingerprint="right")
+    monkeypatch.setattr(trainings, "load_searcher", lambda folder, device: opened)
+    monkeypatch.setattr(trainings, "_scored", lambda shop, searcher: {"recall": 0.9})
+    row, why = trainings._softmax(shop)
+    assert (row, why) == ({"k": None, "softmax": True, "foreign": True, "recall": 0.9}, "")
+    assert trainings.sweep_settings(shop)["softmax"] == trainings.folder_fingerprint(model)
+    opened.fingerprint = "of another run"
+    assert trainings._softmax(shop)[0] is None
 
 
 def test_the_loss_at_the_end_by_hand(tmp_path: Path) -> None:
@@ -247,7 +317,7 @@ def numbers_of(out: Path) -> dict[str, Any]:
         result = json.loads(file.read_text())["result"]
         if file.stem == "table2":
             for cell in (*result["cells"].values(), result["ours"]):
-                cell.pop("detect_ms"), cell.pop("describe_ms")
+                cell.pop("detect_ms"), cell.pop("describe_ms"), cell.pop("ms")
         if file.stem not in TIMED:
             found[file.stem] = result
     return found

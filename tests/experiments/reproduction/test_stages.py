@@ -82,6 +82,19 @@ def test_a_result_whose_model_is_gone_is_made_again(tmp_path: Path) -> None:
     assert done == ["a", "b", "c", "a"]  # it came out the same, so the others stay
 
 
+def test_a_stage_that_found_its_models_trained_takes_what_training_took(tmp_path: Path) -> None:
+    """Also where its file is new: the folder of the training tells."""
+    done: list[str] = []
+    stage = Stage(name="a", title="a", work=lambda of: {"n": 1}, trained=lambda of: 700.0)
+    run(tmp_path, {"a": stage}, ("a",))
+    entry = json.loads((tmp_path / "a.json").read_text())
+    assert (entry["seconds"], entry["trained_seconds"]) == (700.0, 700.0)
+    run(tmp_path / "else", chain(done), ("a",))
+    entry = json.loads((tmp_path / "else" / "a.json").read_text())
+    assert entry["trained_seconds"] is None
+    assert entry["seconds"] < 60
+
+
 def test_seconds_of_what_is_done_again_add_up(tmp_path: Path) -> None:
     run(tmp_path, chain([]))
     file = tmp_path / "a.json"

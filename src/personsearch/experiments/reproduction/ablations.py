@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from personsearch.errors import UsageError
 from personsearch.experiments.ablation import VARIANTS, run_ablation
 from personsearch.experiments.ablation_report import Run, read_runs, summary
+from personsearch.experiments.reproduction.detection_intervals import recall_interval
 from personsearch.experiments.reproduction.trainings import ablation_settings
 from personsearch.experiments.reproduction.workshop import Workshop
 from personsearch.files import sha256_of
@@ -25,7 +27,7 @@ def ablate_settings(shop: Workshop) -> dict[str, Any]:
     """The runs' settings, or the files they come from."""
     foreign = shop.foreign_ablation
     if foreign is not None:
-        return {"results": sha256_of(*sorted(foreign.glob("*.json")))}
+        return {"results": sha256_of(*sorted(foreign.glob("*.json"))), "test half": "checked"}
     return {
         "training": shaping(shop.base().to_json()),
         "seeds": list(shop.asked.seeds),
@@ -47,21 +49,57 @@ def ablate(shop: Workshop) -> dict[str, Any]:
         )
         folder = files[0].parent
     runs = read_runs(folder)
-    for key, half in (("data", "train"), ("test data", "test")):
-        here = data_summary(shop.data.scenes(half))["checksum"]  # type: ignore[arg-type]
-        # Results from before the test half was written down do not name it.
-        if any(run.raw[key].get("checksum") != here for run in runs if key in run.raw):
-            raise UsageError(
-                f"{folder} holds an ablation of other data ({half} half)",
-                hint="give results on this data set",
-            )
+    unchecked = check_runs(runs, shop, folder)
     return {
         "foreign": shop.foreign_ablation is not None,
         "preset": runs[0].raw["preset"],
         "summary": summary(runs),
         "curves": {name: _curves(of) for name, of in _by_name(runs).items()},
         "initial_loss": initial_loss(runs),
+        "recall": recalls(runs),
+        "unchecked": unchecked,
     }
+
+
+def check_runs(runs: Sequence[Run], shop: Workshop, folder: Path) -> str:
+    """Refuse results of other data; what could not be checked, in words, or nothing.
+
+    Results from before the test half was written down do not name it. Their queries' heights have to be
+    those of the queries here, which tells another test half though not another picture.
+
+    Raises:
+        UsageError: they are of other data.
+    """
+    hint = "give results on this data set"
+    for key, half in (("data", "train"), ("test data", "test")):
+        here = data_summary(shop.data.scenes(half))["checksum"]  # type: ignore[arg-type]
+        if any(run.raw[key].get("checksum") != here for run in runs if key in run.raw):
+            raise UsageError(f"{folder} holds an ablation of other data ({half} half)", hint=hint)
+    if all("test data" in run.raw for run in runs):
+        return ""
+    size = runs[0].raw["search"]["gallery_size"]
+    held = shop.data.gallery_sizes
+    if size not in held and held:
+        return "its results do not name their test half, and nothing of it could be compared with this one"
+    boxes = shop.data.trials(size if held else None).query_box
+    here = np.round(boxes[:, 3] - boxes[:, 1], 1).tolist()
+    if runs[0].raw["query_height"] != here:
+        raise UsageError(f"{folder} holds an ablation of other data (test half: other queries)", hint=hint)
+    return "its results do not name their test half; that its queries are as many and as tall was checked"
+
+
+def recalls(runs: Sequence[Run]) -> dict[str, Any]:
+    """Detection recall by way to train, means over seeds with their interval over pictures.
+
+    Only of runs that noted it by picture.
+    """
+    found: dict[str, Any] = {}
+    for name, of in _by_name(runs).items():
+        kept = [run.raw["detection"] for run in of]
+        if all("found_per_picture" in one for one in kept):
+            right = np.mean([one["found_per_picture"] for one in kept], axis=0)
+            found[name] = recall_interval(right, np.asarray(kept[0]["people_per_picture"]), 0)
+    return found
 
 
 def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -19,6 +19,7 @@ from personsearch.experiments.reproduction.evidence import (
     verdict_of,
 )
 from personsearch.experiments.reproduction.paper import BEST_RECALL, CLAIMS, JOINT_GAIN, SPEED_RATIO, Said
+from personsearch.experiments.reproduction.reasons import table2_ratio
 from personsearch.experiments.reproduction.workshop import OURS
 from personsearch.ranking.bootstrap import Interval
 
@@ -193,6 +194,9 @@ def _speed(said: Said, results: Results) -> Decision:
         f"with {found['people_a_picture']:.1f} people found in each): {found['pair_ms']:.0f} against "
         f"{found['joint_ms']:.0f} ms a picture on {found['device']}"
     )
+    other = results.get("table2")
+    if other is not None and "timing" not in other:
+        numbers += f"; {table2_ratio(other):.1f} times by table 2, which was timed in one look only"
     return Decision(said=said, verdict=verdict, numbers=numbers)
 
 

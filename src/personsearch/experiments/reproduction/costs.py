@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,19 @@ import torch
 
 from personsearch import images
 from personsearch.baselines.open import Where, open_searcher
+from personsearch.baselines.two_stage import Detector
 from personsearch.errors import InputError
-from personsearch.experiments.reproduction.records import number
+from personsearch.experiments.assembled import Stopwatch, timed_scenes
+from personsearch.experiments.baseline_table import COSTS
+from personsearch.experiments.reproduction.records import interval_record, number
 from personsearch.experiments.reproduction.workshop import OURS, Workshop
+from personsearch.experiments.timing import ROUNDS
 from personsearch.model.network import capacity
-from personsearch.model.searcher import choose_device
-from personsearch.types import Array, Picture, Scene
+from personsearch.model.presets import ModelSettings, build_network
+from personsearch.model.searcher import NetworkModel, choose_device
+from personsearch.ranking.bootstrap import mean_interval
+from personsearch.types import Array, Detections, Scene
 
-ROUNDS = 3
-"""How often each picture is looked at by each method; the quickest counts, as the others were disturbed."""
 MEASURED = ("ours", "deep+idnet", "deep+bow", "acf+bow")
 
 
@@ -30,33 +33,62 @@ def speed_settings(shop: Workshop) -> dict[str, Any]:
     """On what it was measured."""
     chosen = choose_device(shop.asked.device)
     name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type
-    return {"timed": shop.size.timed, "device": name}
+    return {"timed": shop.size.timed, "device": name, "rounds": ROUNDS}
+
+
+class _Looking:
+    """What a detector finds in the pictures that are timed, and in no others."""
+
+    def __init__(self, detector: Detector, scenes: Sequence[Scene]) -> None:
+        self._seen = {
+            scene.name: detector.detect(images.load(_file(scene), name=scene.name)) for scene in scenes
+        }
+
+    def detections(self, name: str) -> Detections:
+        """The people in the picture called ``name``."""
+        return self._seen[name]
 
 
 def speed(shop: Workshop) -> dict[str, Any]:
     """How many times faster our network is than Deep and then IDNet on everybody whom Deep found (5.3).
 
-    The same pictures, one after the other with both, already decoded; the ratio is of the sums, its
-    interval over pictures.
+    The same pictures, already decoded; the ratio is of the sums, its interval over pictures. The times are
+    those of table 2: whichever of the two stages comes first measures them.
     """
-    pictures = _pictures(shop)
-    deep, idnet, ours = shop.detector("deep"), shop.embedder("idnet"), shop.ours
-    boxes = [deep.detect(picture).boxes for picture in pictures]
-
-    def both(picture: Picture) -> object:
-        found = deep.detect(picture).boxes
-        return idnet.embed(picture, found) if len(found) else None
-
-    joint_ms = np.array([_quickest(ours.detect, picture) for picture in pictures])
-    pair_ms = np.array([_quickest(both, picture) for picture in pictures])
+    scenes = _scenes(shop)
+    deep, idnet = shop.detector("deep"), shop.embedder("idnet")
+    seen = _Looking(deep, scenes)
+    watch = Stopwatch(
+        shop.features / COSTS,
+        scenes,
+        {"deep": seen},
+        dataset=shop.data.name,
+        device=shop.asked.device,
+        progress=shop.progress,
+    )
+    people = [len(seen.detections(scene.name)) for scene in scenes]
+    asked = {
+        OURS: watch.detecting(shop.ours),
+        "find": watch.detecting(deep),
+        "describe": watch.describing("deep", deep, idnet),
+    }
+    times = watch.times(asked)
+    joint_ms, pair_ms = times[OURS], times["find"] + times["describe"]
     return {
         **ratio(pair_ms, joint_ms, shop.seed),
         "joint_ms": number(float(joint_ms.mean())),
         "pair_ms": number(float(pair_ms.mean())),
-        "people_a_picture": number(float(np.mean([len(one) for one in boxes]))),
+        "joint": _spread(joint_ms, shop.seed),
+        "pair": _spread(pair_ms, shop.seed),
+        "people_a_picture": number(float(np.mean(people))),
         "threads": torch.get_num_threads(),
         **speed_settings(shop),
     }
+
+
+def _spread(each: Array, seed: int) -> dict[str, float | None]:
+    """Mean milliseconds with the interval over pictures."""
+    return interval_record(mean_interval(each, np.random.default_rng(seed)))
 
 
 def ratio(slow: Array, quick: Array, seed: int, *, draws: int = 2000) -> dict[str, Any]:
@@ -73,24 +105,9 @@ def ratio(slow: Array, quick: Array, seed: int, *, draws: int = 2000) -> dict[st
     }
 
 
-def _quickest(work: Callable[[Picture], object], picture: Picture) -> float:
-    """Milliseconds that ``work`` takes with a picture."""
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work(picture)
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
-
-
 def _scenes(shop: Workshop) -> tuple[Scene, ...]:
     """Pictures spread over the test half."""
-    scenes = shop.data.scenes("test")
-    return scenes[:: max(1, len(scenes) // shop.size.timed)][: shop.size.timed]
-
-
-def _pictures(shop: Workshop) -> list[Picture]:
-    return [images.load(_file(scene), name=scene.name) for scene in _scenes(shop)]
+    return tuple(timed_scenes(shop.data.scenes("test"), shop.size.timed))
 
 
 def _file(scene: Scene) -> Path:
@@ -110,12 +127,18 @@ def cost(shop: Workshop) -> dict[str, Any]:
 
 
 def _parameters(shop: Workshop) -> dict[str, int]:
-    found = {OURS: capacity(shop.ours.network)["all"]}
+    """Weights of the networks as they are trained: a searcher folds its norms away, figure 4 shows them."""
+    found = {OURS: trained_weights(shop.ours.settings)}
     for name, part in (("deep", shop.detector("deep")), ("idnet", shop.embedder("idnet"))):
-        network = getattr(part, "network", None)
-        if network is not None:
-            found[name] = capacity(network)["all"]
+        if isinstance(part, NetworkModel):
+            found[name] = trained_weights(part.settings)
     return found
+
+
+def trained_weights(settings: ModelSettings) -> int:
+    """How many weights a network of these settings has before its norms are folded into its layers."""
+    with torch.device("meta"):
+        return capacity(build_network(settings))["all"]
 
 
 def peak_memory(name: str, parts: Path, device: str, files: list[tuple[str, str]]) -> float | None:

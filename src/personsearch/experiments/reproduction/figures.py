@@ -10,14 +10,13 @@ import numpy as np
 from personsearch.experiments.reproduction.paper import BEST_RECALL, FIG6_MAP, RECALLS
 from personsearch.experiments.reproduction.workshop import OURS
 from personsearch.images import encode_jpeg
+from personsearch.report.cost_figure import Priced, cost_plot
 from personsearch.report.curves import failure_bars
 from personsearch.report.document import Image
 from personsearch.report.figure_style import small_png
 from personsearch.report.network_figure import NetworkBox, network_figure
 from personsearch.report.paper_figures import (
     Mark,
-    Priced,
-    cost_plot,
     detector_curves,
     gallery_curves,
     height_distributions,
@@ -34,6 +33,16 @@ Record = Mapping[str, Any]
 Load = Callable[[str], Array]
 """Pixels of a test picture by its name."""
 QUALITY = 78
+PICTURED = {
+    "fig1.jpg": (
+        "Queries, gallery pictures that show the person in a box, and distractors",
+        "Left: the query. In a green box: the person in pictures of the gallery. Right: distractors.",
+    ),
+    "fig3.jpg": ("People of each subset, cut out at one height", ""),
+}
+"""Figures of pictures of the data set: what they show, and the caption."""
+SMOOTH = 5
+"""Lines of a training's log over which figure 6 takes running means."""
 TITLES = {
     OURS: "ours", "acf": "ACF", "deep": "Deep", "gt": "GT", "euclidean": "Euclidean", "kissme": "KISSME",
     "bow": "BoW", "idnet": "IDNet",
@@ -77,13 +86,13 @@ def fig1(result: Record, load: Load) -> Image:
                 text=f"{one['right']} of {one['gallery']} gallery pictures show this person",
             )
         )
-    content = encode_jpeg(search_sheet(rows), QUALITY)
-    return Image(
-        name="fig1.jpg",
-        content=content,
-        alt="Queries, gallery pictures that show the person in a box, and distractors",
-        caption="Left: the query. In a green box: the person in pictures of the gallery. Right: distractors.",
-    )
+    return pictured("fig1.jpg", search_sheet(rows))
+
+
+def pictured(name: str, drawn: Array) -> Image:
+    """A figure of pictures of the data set as a block."""
+    alt, caption = PICTURED[name]
+    return Image(name=name, content=encode_jpeg(drawn, QUALITY), alt=alt, caption=caption)
 
 
 def fig2(result: Record) -> Image:
@@ -120,8 +129,7 @@ def fig3(result: Record, load: Load) -> Image | None:
         )
     if not rows:
         return None
-    content = encode_jpeg(people_sheet(rows), QUALITY)
-    return Image(name="fig3.jpg", content=content, alt="People of each subset, cut out at one height")
+    return pictured("fig3.jpg", people_sheet(rows))
 
 
 def fig4(result: Record) -> Image:
@@ -267,20 +275,23 @@ def fig5(result: Record) -> Image:
 
 def fig6(result: Record) -> Image:
     """The ablation of the paper's three."""
-    losses, scores = [], []
+    losses, scores, raw = [], [], []
     for row in result["curves"].values():
         if row["figure"]:
-            loss = np.array([_smooth(np.asarray(one)) for one in row["loss"]])
-            losses.append(_band(row["title"], np.asarray(row["step"]), loss))
+            step, loss = np.asarray(row["step"]), np.asarray(row["loss"], float)
+            losses.append(_band(row["title"], step, np.array([_smooth(one) for one in loss])))
+            raw.append(Curve(name=row["title"], x=step, y=loss.mean(axis=0)))
             scores.append(_band(row["title"], np.asarray(row["looked"]), np.asarray(row["mAP"])))
     paper = [(f"the paper, {name}: about {value:g}", value / 100) for name, value in FIG6_MAP.items()]
     seeds = max(len(row["seeds"]) for row in result["curves"].values())
-    caption = "The losses share no scale: RSS is a softmax over K sampled classes, softmax one over all."
+    caption = (
+        "The losses share no scale: RSS is a softmax over K sampled classes, softmax one over all. Thick "
+        f"lines are running means over {SMOOTH} lines of the log, fewer at the ends; thin ones are the log's."
+    )
     if seeds > 1:
         caption += f" Means over {seeds} seeds; bands: the seeds' range."
-    return png(
-        "fig6", training_and_search(losses, scores, paper), "Identity loss and test mAP by step", caption
-    )
+    drawn = training_and_search(losses, scores, paper, raw)
+    return png("fig6", drawn, "Identity loss and test mAP by step", caption)
 
 
 def _band(name: str, x: Array, rows: Array) -> Curve:
@@ -289,7 +300,7 @@ def _band(name: str, x: Array, rows: Array) -> Curve:
     return Curve(name=name, x=x, y=rows.mean(axis=0), low=rows.min(axis=0), high=rows.max(axis=0))
 
 
-def _smooth(values: Array, width: int = 5) -> Array:
+def _smooth(values: Array, width: int = SMOOTH) -> Array:
     """Running means, so that a line can be followed by eye; the ends use what there is."""
     kernel = np.ones(min(width, len(values)))
     total = np.convolve(values, kernel, mode="same")

@@ -16,8 +16,9 @@ from personsearch.evaluation.metrics import average_precision
 from personsearch.evaluation.search_rules import SearchRules
 from personsearch.experiments.baseline_table import Cell, TableSettings, curve_marks, fill_table
 from personsearch.experiments.reproduction.costs import speed_settings
+from personsearch.experiments.reproduction.detection_intervals import DRAWS, columns, drawn, intervals
 from personsearch.experiments.reproduction.paper import GALLERY_SIZES, RECALLS
-from personsearch.experiments.reproduction.records import kept, number
+from personsearch.experiments.reproduction.records import interval_record, kept, number
 from personsearch.experiments.reproduction.sizes import sizes_held
 from personsearch.experiments.reproduction.workshop import OURS, THRESHOLD, Workshop
 from personsearch.features import Features
@@ -64,13 +65,24 @@ def detection_settings(shop: Workshop) -> dict[str, Any]:
     return {"min_height": shop.size.min_height}
 
 
+def detection_curves_settings(shop: Workshop) -> dict[str, Any]:
+    """Who counts, and whether intervals are drawn: results from before they were are made again."""
+    return {**detection_settings(shop), "draws": DRAWS}
+
+
 def detection(shop: Workshop) -> dict[str, Any]:
     """Figure 5: precision against recall of every score, and which threshold reaches which recall."""
     scenes = shop.data.scenes("test")
     rules = DetectionRules(det_threshold=-np.inf, min_height=shop.size.min_height)
     seen = {name: shop.found_by(name) for name in FOUND}
-    rows = {name: _curve(scenes, found, rules) for name, found in seen.items()}
     judged = {name: judged_pictures(scenes, found, rules) for name, found in seen.items()}
+    rows = {
+        name: {
+            **_curve(scenes, found, rules),
+            "intervals": intervals(judged[name], THRESHOLD, RECALLS, shop.seed),
+        }
+        for name, found in seen.items()
+    }
     return {
         "min_height": shop.size.min_height,
         "pictures": len(scenes),
@@ -131,40 +143,15 @@ def ap_difference(
     Pictures are drawn again with replacement, the same ones for both detectors.
     """
     rng = np.random.default_rng(seed)
-    ours, theirs = _columns(a), _columns(b)
+    ours, theirs = columns(a), columns(b)
 
     def gain(rows: Array) -> float:
-        return _drawn_ap(ours, rows) - _drawn_ap(theirs, rows)
+        return drawn(ours, rows).ap(ours.right) - drawn(theirs, rows).ap(theirs.right)
 
     mean = gain(np.arange(len(a)))
     gains = [gain(rng.integers(len(a), size=len(a))) for _ in range(draws)]
     low, high = np.quantile(gains, [0.025, 0.975])
     return {"mean": number(mean), "low": number(float(low)), "high": number(float(high)), "n": len(a)}
-
-
-def _columns(judged: Sequence[JudgedDetections]) -> tuple[Array, Array, Array, Array]:
-    """Scores and rights by falling score, with their picture's number; and truths of every picture."""
-    scores = np.concatenate([np.zeros(0, np.float32), *(one.scores for one in judged)])
-    right = np.concatenate([np.zeros(0, bool), *(one.right for one in judged)])
-    picture = np.repeat(np.arange(len(judged)), [len(one.scores) for one in judged])
-    order = np.argsort(-scores, kind="stable")
-    return scores[order], right[order], picture[order], np.array([one.truths for one in judged])
-
-
-def _drawn_ap(columns: tuple[Array, Array, Array, Array], rows: Array) -> float:
-    """Average precision times recall of the pictures ``rows``, some of them several times.
-
-    A picture that is drawn twice brings everybody twice, so counts take the place of copies.
-    """
-    _, right, picture, truths = columns
-    weight = np.bincount(rows, minlength=len(truths))
-    total = float((weight * truths).sum())
-    if not total:
-        return 0.0
-    each = weight[picture].astype(float)
-    kept_so_far, found = np.cumsum(each), np.cumsum(each * right)
-    precision = np.divide(found, kept_so_far, out=np.zeros_like(found), where=kept_so_far > 0)
-    return float((precision * each * right).sum() / total)
 
 
 def table2_settings(shop: Workshop) -> dict[str, Any]:
@@ -196,6 +183,7 @@ def table2(shop: Workshop) -> dict[str, Any]:
     assert table.joint is not None
     return {
         "pictures": table.pictures,
+        "timing": speed_settings(shop),
         "cells": {f"{finder}+{method}": _cell(cell) for (finder, method), cell in table.cells.items()},
         OURS: _cell(table.joint),
         "joint_detection": {
@@ -213,6 +201,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "record": kept(cell.evaluation),
         "detect_ms": number(cell.detect_ms),
         "describe_ms": number(cell.describe_ms),
+        "ms": interval_record(cell.ms),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ REPORT, MARKDOWN, HTML, NUMBERS, FIGURES = (
     "numbers.json",
     "figures",
 )
-SCHEMA = "personsearch.reproduction-report/1"
+SCHEMA = "personsearch.reproduction-report/2"
 TITLE = "The paper's experiments, reproduced"
+Pictures = figures.Load | Mapping[str, bytes]
+"""What shows pictures of the data set: a function that loads them, or the figures' files by name."""
 MOST_BYTES = 150_000
 """Of one figure's file."""
 HEADINGS = {
@@ -55,15 +57,24 @@ def write_report(made: Reproduction, out: Path) -> Path:
 
     It is made from the stages' results; only figures 1b and 3 read pictures of the data set.
     """
-    folder = out / REPORT
+    return write_blocks(made, out / REPORT, _loader(made, out))
+
+
+def write_blocks(made: Reproduction, folder: Path, pictures: Pictures) -> Path:
+    """Write the report of ``made`` into ``folder``, once all of it has been made; the folder.
+
+    Args:
+        pictures: where figures 1b and 3 come from.
+    """
     decisions = decide(made.results)
-    blocks = report_blocks(made, decisions, _loader(made, out))
+    blocks = report_blocks(made, decisions, pictures)
+    markdown, page, raw = as_markdown(blocks, FIGURES), as_html(blocks, TITLE), numbers(made, decisions)
     for block in blocks:
         if isinstance(block, Image):
             write_bytes(folder / FIGURES / block.name, block.content)
-    write_text(folder / MARKDOWN, as_markdown(blocks, FIGURES))
-    write_text(folder / HTML, as_html(blocks, TITLE))
-    write_json(folder / NUMBERS, numbers(made, decisions))
+    write_text(folder / MARKDOWN, markdown)
+    write_text(folder / HTML, page)
+    write_json(folder / NUMBERS, raw, sort=False)
     return folder
 
 
@@ -78,14 +89,16 @@ def numbers(made: Reproduction, decisions: Sequence[Decision]) -> dict[str, Any]
         "pretrained": made.asked.pretrained,
         "items": list(made.items),
         "claims": [one.record() for one in decisions],
+        "command": made.command or command_of(made.asked, made.items),
+        "python": made.python or platform.python_version(),
+        "best given": made.asked.best is not None,
+        "by": dict(made.by),
         "seconds": dict(made.seconds),
         "results": dict(made.results),
     }
 
 
-def report_blocks(
-    made: Reproduction, decisions: Sequence[Decision], load: Callable[[str], Array]
-) -> list[Block]:
+def report_blocks(made: Reproduction, decisions: Sequence[Decision], pictures: Pictures) -> list[Block]:
     """The whole report."""
     blocks: list[Block] = [Heading(text=TITLE, level=1), *_opening(made)]
     blocks += [
@@ -110,7 +123,7 @@ def report_blocks(
             beyond = True
             blocks.append(Heading(text="Beyond the paper", level=2))
         blocks.append(Heading(text=HEADINGS[item], level=3 if item in BEYOND else 2, key=item))
-        blocks += [block for block in _of_item(item, made, load) if block is not None]
+        blocks += [block for block in _of_item(item, made, pictures) if block is not None]
         why = reasons.of_item(item, asked=made.asked, results=made.results)
         if why:
             blocks.append(Text(text=why))
@@ -137,7 +150,9 @@ def _opening(made: Reproduction) -> list[Block]:
     if made.results.get("ours", {}).get("given"):
         facts.append("Our network was trained beforehand and given (--model).")
     if made.results.get("ablation", {}).get("foreign"):
-        facts.append("The ablation's raw results were made elsewhere and given.")
+        unchecked = made.results["ablation"].get("unchecked")
+        more = f" ({unchecked})" if unchecked else ""
+        facts.append(f"The ablation's raw results were made elsewhere and given{more}.")
     return [Text(points=tuple(facts))]
 
 
@@ -151,16 +166,18 @@ def _count_of(decisions: Sequence[Decision]) -> str:
     )
 
 
-def _of_item(item: str, made: Reproduction, load: Callable[[str], Array]) -> list[Block | None]:
+def _of_item(item: str, made: Reproduction, pictures: Pictures) -> list[Block | None]:
     """The table or figure, with its numbers."""
     results = made.results
     name = str(results["data"]["name"])
     light: dict[str, Callable[[], list[Block | None]]] = {
         "table1": lambda: [*tables.table1(results["statistics"], name)],
-        "fig1": lambda: [figures.fig1(results["samples"], load)],
+        "fig1": lambda: [
+            _pictured("fig1.jpg", pictures, lambda load: figures.fig1(results["samples"], load))
+        ],
         "fig2": lambda: [figures.fig2(results["statistics"])],
         "fig3": lambda: [
-            figures.fig3(results["samples"], load),
+            _pictured("fig3.jpg", pictures, lambda load: figures.fig3(results["samples"], load)),
             _lacking(
                 [k for k, v in results["samples"]["queries"].items() if v is None], "queries of the subsets"
             ),
@@ -188,6 +205,18 @@ def _of_item(item: str, made: Reproduction, load: Callable[[str], Array]) -> lis
     return light[item]()
 
 
+def _pictured(name: str, pictures: Pictures, draw: Callable[[figures.Load], Image | None]) -> Block | None:
+    """A figure that shows pictures of the data set: drawn, or as it was drawn before."""
+    if not isinstance(pictures, Mapping):
+        return draw(pictures)
+    if name not in pictures:
+        return Text(
+            text="This figure shows pictures of the data set and is made only where they are to hand."
+        )
+    alt, caption = figures.PICTURED[name]
+    return Image(name=name, content=pictures[name], alt=alt, caption=caption)
+
+
 def _lacking(what: Sequence[str], kind: str) -> Text | None:
     """What the paper has and these data have not, by name."""
     return Text(text=f"Not in these data: {kind} {', '.join(what)}.") if what else None
@@ -206,10 +235,11 @@ def _closing(made: Reproduction) -> list[Block]:
     return [
         Heading(text="How it was made"),
         Text(
-            text=f"{command_of(made.asked, made.items)}. Stages by {done or 'this version'}; Python "
-            f"{platform.python_version()}. All stages: {total}; a stage that was interrupted shows its last "
-            "run only, one that was done again all its runs. A digest names a result: two runs that agree "
-            "have the same."
+            text=f"{made.command or command_of(made.asked, made.items)}. Stages by {done or 'this version'}; "
+            f"Python {made.python or platform.python_version()}. All stages: {total}. A stage that was done "
+            "again shows all its runs; one that was interrupted, or found its models trained, shows no less "
+            "than the trainings took by their own logs. Models and results that were given took no time "
+            "here. A digest names a result: two runs that agree have the same."
         ),
         Table(columns=("stage", "time", "digest"), rows=tuple(rows)),
     ]

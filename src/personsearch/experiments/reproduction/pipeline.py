@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from personsearch.baselines.open import TRAINED
 from personsearch.errors import InputError, UsageError
-from personsearch.experiments.reproduction import ablations, anatomy, costs, measurements, samples, trainings
+from personsearch.experiments.reproduction import (
+    ablations,
+    anatomy,
+    costs,
+    measurements,
+    samples,
+    training_times,
+    trainings,
+)
 from personsearch.experiments.reproduction.stages import Ledger, Planned, Stage, ordered, planned, run_plan
 from personsearch.experiments.reproduction.workshop import Asked, Workshop
 from personsearch.files import WriterLock, disk_errors, write_json
@@ -50,9 +59,17 @@ def _stages() -> dict[str, Stage]:
         work=trainings.train_ours,
         settings=trainings.ours_settings,
         intact=trainings.ours_intact,
+        trained=training_times.ours,
     )
     parts = tuple(
-        Stage(name=kind, title=_TITLES[kind], needs=("data",), **trainings.of_part(kind)) for kind in TRAINED
+        Stage(
+            name=kind,
+            title=_TITLES[kind],
+            needs=("data",),
+            **trainings.of_part(kind),
+            trained=partial(training_times.part, kind),
+        )
+        for kind in TRAINED
     )
     beyond = (
         Stage(
@@ -61,6 +78,7 @@ def _stages() -> dict[str, Stage]:
             needs=("data",),
             work=ablations.ablate,
             settings=ablations.ablate_settings,
+            trained=training_times.ablation,
         ),
         Stage(
             name="sweep",
@@ -68,6 +86,7 @@ def _stages() -> dict[str, Stage]:
             needs=("data", "ours", "ablation"),
             work=trainings.sweep,
             settings=trainings.sweep_settings,
+            trained=training_times.sweep,
         ),
         Stage(
             name="best",
@@ -75,6 +94,7 @@ def _stages() -> dict[str, Stage]:
             needs=("data",),
             work=trainings.best,
             settings=trainings.best_settings,
+            trained=training_times.best,
         ),
     )
     return {stage.name: stage for stage in (data, *light, ours, *parts, *_measured(), *beyond)}
@@ -88,7 +108,7 @@ def _measured() -> tuple[Stage, ...]:
             title="how well people are found",
             needs=("data", "acf", "deep"),
             work=measurements.detection,
-            settings=measurements.detection_settings,
+            settings=measurements.detection_curves_settings,
         ),
         Stage(
             name="table2",
@@ -199,6 +219,7 @@ class Reproduction:
         results: of every stage behind them, by name.
         seconds: that each of them took when it was done.
         by: which versions did it, by name of the stage.
+        command: that did it, and the Python it ran in, where that was not this one just now.
     """
 
     asked: Asked
@@ -206,6 +227,8 @@ class Reproduction:
     results: Mapping[str, dict[str, Any]]
     seconds: Mapping[str, float]
     by: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    python: str = ""
 
 
 def plan_of(items: Sequence[str], asked: Asked, out: Path) -> tuple[Planned, ...]:

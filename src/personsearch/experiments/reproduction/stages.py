@@ -37,6 +37,10 @@ def _intact(shop: Workshop, result: Mapping[str, Any]) -> bool:
     return True
 
 
+def _untrained(shop: Workshop) -> float | None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One step of the reproduction.
@@ -48,6 +52,8 @@ class Stage:
         work: does it; the result is JSON.
         settings: what else shapes the result, as JSON.
         intact: whether what the result speaks of is still there (a model's folder).
+        trained: seconds that its trainings took in all their runs, as their own folders tell; None where
+            it trains nothing, or what it works with was given.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Stage:
     work: Callable[[Workshop], dict[str, Any]]
     settings: Callable[[Workshop], dict[str, Any]] = _nothing
     intact: Callable[[Workshop, Mapping[str, Any]], bool] = _intact
+    trained: Callable[[Workshop], float | None] = _untrained
 
 
 def ordered(stages: Mapping[str, Stage], wanted: Sequence[str]) -> tuple[Stage, ...]:
@@ -123,17 +130,23 @@ class Ledger:
         return result if stage.intact(shop, result) else None
 
     def save(self, stage: Stage, shop: Workshop, result: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Keep a result; it is returned as a later call would read it. Seconds add up over its runs."""
-        before = self.entry(stage.name)
+        """Keep a result; it is returned as a later call would read it.
+
+        Seconds add up over its runs; and a stage whose models were there already took no less than their
+        trainings did.
+        """
+        before, trained = self.entry(stage.name), stage.trained(shop)
+        spent = seconds + (float(before["seconds"]) if before else 0.0)
         value = {
             "schema": SCHEMA,
             "stage": stage.name,
             "made_from": self.made_from(stage, shop),
-            "seconds": round(seconds + (float(before["seconds"]) if before else 0.0), 2),
+            "seconds": round(max(spent, trained or 0.0), 2),
+            "trained_seconds": None if trained is None else round(trained, 2),
             "by": f"personsearch {__version__}, torch {torch.__version__}",
             "result": result,
         }
-        write_json(self.path(stage.name), value)
+        write_json(self.path(stage.name), value, sort=False)  # the order of methods is the report's
         self._read[stage.name] = json.loads(json.dumps(value))
         kept: dict[str, Any] = self._read[stage.name]["result"]
         return kept

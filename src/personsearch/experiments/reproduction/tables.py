@@ -95,7 +95,8 @@ def _searched(name: str, cell: Record, printed: tuple[float, float]) -> tuple[st
 def table3(result: Record) -> Table:
     """People who are hard to see, by three methods."""
     rows = []
-    for subset, methods in result["subsets"].items():
+    for subset in (name for name in paper.TABLE3 if name in result["subsets"]):
+        methods = result["subsets"][subset]
         for method, printed in paper.TABLE3[subset].items():
             if methods is None:
                 rows.append(
@@ -121,20 +122,43 @@ def fig5(result: Record) -> Table:
     """Precision at each recall of figure 7a; the paper's points are in its figure only."""
     rows = []
     for name, row in result["detectors"].items():
-        at = row["at_threshold"]
-        marks = [
-            NONE if row["marks"][f"{r:g}"] is None else f"{100 * row['marks'][f'{r:g}'][1]:.1f}"
-            for r in paper.RECALLS
-        ]
-        known = NONE if at["precision"] is None else f"{100 * at['precision']:.1f}"
-        rows.append((named(name), f"{100 * row['ap']:.1f}", f"{100 * at['recall']:.1f} / {known}", *marks))
+        at, known = row["at_threshold"], row.get("intervals", {})
+        marks = []
+        for recall in (f"{r:g}" for r in paper.RECALLS):
+            mark = row["marks"][recall]
+            marks.append(_between(mark and mark[1], known.get("marks", {}).get(recall)))
+        found = [_between(at[key], known.get(key)) for key in ("recall", "precision")]
+        rows.append((named(name), _between(row["ap"], known.get("ap")), *found, *marks))
     columns = (
         "detector",
         "AP",
-        "recall / precision from 0.5",
+        "recall from 0.5",
+        "precision from 0.5",
         *(f"precision at {100 * r:.0f} %" for r in paper.RECALLS),
     )
-    return Table(columns=columns, rows=tuple(rows))
+    return Table(columns=columns, rows=tuple(rows), caption=f"n = {result['pictures']:,} pictures")
+
+
+def _between(value: float | None, known: Sequence[float] | None) -> str:
+    """A share in per cent, with its interval where there is one.
+
+    >>> _between(0.5, [0.4, 0.6]), _between(0.5, None), _between(None, None)
+    ('50.0 (40.0 to 60.0)', '50.0', '–')
+    """
+    if value is None:
+        return NONE
+    return f"{100 * value:.1f}" if known is None else ends({"mean": value, "low": known[0], "high": known[1]})
+
+
+def _recall(value: float, known: Mapping[str, float | None] | None) -> str:
+    return f"{100 * value:.1f}" if known is None else ends(known)
+
+
+def _ms(value: float, known: Mapping[str, float | None] | None) -> str:
+    """Milliseconds, with their interval where there is one."""
+    if known is None or known["low"] is None or known["high"] is None:
+        return f"{value:.1f}"
+    return f"{value:.1f} ({known['low']:.1f} to {known['high']:.1f})"
 
 
 def fig6(result: Record) -> Table:
@@ -149,7 +173,7 @@ def fig6(result: Record) -> Table:
                 ends(row["mAP"]),
                 NONE if printed is None else f"about {printed:g}",
                 ends(row["top1"]),
-                f"{100 * row['recall']:.1f}",
+                _recall(row["recall"], result.get("recall", {}).get(row["variant"])),
             )
         )
     found = result["summary"]
@@ -194,8 +218,12 @@ def speed(result: Record) -> Table:
     return Table(
         columns=("", "here", "the paper"),
         rows=(
-            ("ours, ms a picture", f"{result['joint_ms']:.1f}", NONE),
-            ("Deep, then IDNet on everybody found, ms a picture", f"{result['pair_ms']:.1f}", NONE),
+            ("ours, ms a picture", _ms(result["joint_ms"], result.get("joint")), NONE),
+            (
+                "Deep, then IDNet on everybody found, ms a picture",
+                _ms(result["pair_ms"], result.get("pair")),
+                NONE,
+            ),
             ("times", f"{result['ratio']:.1f} ({result['low']:.1f} to {result['high']:.1f})", "about 40"),
             ("people found in a picture", f"{result['people_a_picture']:.1f}", NONE),
         ),
@@ -228,7 +256,7 @@ def cost(result: Record, searched: Record) -> Table:
             (
                 named(method),
                 ends(cell["record"]["mAP"]),
-                f"{ms:.1f}",
+                _ms(ms, cell.get("ms")),
                 NONE if memory is None else f"{memory:.0f}",
                 _count(weights),
             )
@@ -244,8 +272,10 @@ def sweep(result: Record) -> Table:
     for row in result["rows"]:
         name = f"softmax ({result['classes']:,} classes)" if row["k"] is None else f"{row['k']:,}"
         name += " (of the ablation brought along)" if row.get("foreign") else ""
-        record = row["record"]
-        rows.append((name, ends(record["mAP"]), ends(record["top1"]), f"{100 * row['recall']:.1f}"))
+        record, recall = row["record"], _recall(row["recall"], row.get("recall_interval"))
+        rows.append((name, ends(record["mAP"]), ends(record["top1"]), recall))
+    if all(row["k"] is not None for row in result["rows"]):
+        rows.append((f"softmax ({result['classes']:,} classes)", "not compared", NONE, NONE))
     n = result["rows"][0]["record"]["queries"]
     return Table(
         columns=("K", "mAP", "top-1", "detection recall"), rows=tuple(rows), caption=f"n = {n:,} queries"

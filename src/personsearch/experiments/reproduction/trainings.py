@@ -9,15 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from personsearch.baselines.parts import CONFIG, WEIGHTS
 from personsearch.datasets.synthetic.make import make_dataset
 from personsearch.datasets.synthetic.presets import preset as data_preset
 from personsearch.experiments.ablation import AblationSettings, run_ablation
 from personsearch.experiments.baseline_training import BaselineSettings, baseline_preset, train_baselines
 from personsearch.experiments.benchmark import run_benchmark
+from personsearch.experiments.found import found_by_picture
 from personsearch.experiments.reproduction.contents import contents
+from personsearch.experiments.reproduction.detection_intervals import DRAWS, recall_interval
 from personsearch.experiments.reproduction.records import MEASURES, kept
 from personsearch.experiments.reproduction.workshop import Workshop
+from personsearch.features import Features
 from personsearch.files import sha256_of
 from personsearch.model.checkpoint import load_searcher
 from personsearch.training.folder import data_summary
@@ -156,8 +161,9 @@ def of_part(kind: str) -> dict[str, Callable[..., Any]]:
 
 
 def sweep_settings(shop: Workshop) -> dict[str, Any]:
-    """Which K."""
-    return {"k": list(shop.size.sweep)}
+    """Which K, and which softmax is to hand."""
+    known = None if shop.foreign_ablation is None else folder_fingerprint(softmax_folder(shop))
+    return {"k": list(shop.size.sweep), "softmax": known, "draws": DRAWS}
 
 
 def sweep(shop: Workshop) -> dict[str, Any]:
@@ -178,16 +184,46 @@ def sweep(shop: Workshop) -> dict[str, Any]:
         train(scenes, folder, settings, device=shop.asked.device, progress=shop.progress)
         rows.append({"k": k, **_scored(shop, load_searcher(folder, shop.asked.device))})
     rows.append({"k": shop.ours.settings.network.losses.k, "ours": True, **_scored(shop, shop.ours)})
-    softmax = f"softmax-{shop.seed}"
-    if shop.foreign_ablation is not None:
-        brought = shop.foreign_ablation / f"{softmax}.json"
-        raw = json.loads(brought.read_text(encoding="utf-8")) if brought.exists() else None
-        if raw is not None and raw["search"]["gallery_size"] == shop.gallery_size:  # else not comparable
-            rows.append({"k": None, "softmax": True, "foreign": True, **of_raw(raw)})
-    elif (shop.ablation / softmax / CONFIG).exists():
-        searcher = load_searcher(shop.ablation / softmax, shop.asked.device)
-        rows.append({"k": None, "softmax": True, **_scored(shop, searcher)})
-    return {"classes": _classes(shop), "rows": sorted(rows, key=lambda row: row["k"] or float("inf"))}
+    softmax, lacking = _softmax(shop)
+    rows += [softmax] if softmax is not None else []
+    return {
+        "classes": _classes(shop),
+        "rows": sorted(rows, key=lambda row: row["k"] or float("inf")),
+        "lacking": lacking,
+    }
+
+
+def softmax_folder(shop: Workshop) -> Path:
+    """Where the softmax run of our seed lies, if its model is there: made here, or brought along."""
+    given = shop.asked.ablation
+    if given is None:
+        return shop.ablation / f"softmax-{shop.seed}"
+    return (given.parent if given == shop.foreign_ablation else given) / f"softmax-{shop.seed}"
+
+
+def _softmax(shop: Workshop) -> tuple[dict[str, Any] | None, str]:
+    """Softmax from the same initial point; or why there is none to compare with, in words."""
+    folder, brought = softmax_folder(shop), shop.foreign_ablation
+    mark = {"k": None, "softmax": True}
+    if brought is None:
+        if folder_fingerprint(folder) is None:
+            return None, "the ablation that was made here has no softmax from stage 1"
+        return {**mark, **_scored(shop, load_searcher(folder, shop.asked.device))}, ""
+    file = brought / f"{folder.name}.json"
+    if not file.exists():
+        return None, f"the ablation brought along has no softmax of seed {shop.seed}"
+    raw = json.loads(file.read_text(encoding="utf-8"))
+    size = raw["search"]["gallery_size"]
+    if size == shop.gallery_size:
+        return {**mark, "foreign": True, **of_raw(raw)}, ""
+    if folder_fingerprint(folder) is not None:
+        searcher = load_searcher(folder, shop.asked.device)
+        if searcher.fingerprint == raw.get("fingerprint"):  # else it is not the run of these results
+            return {**mark, "foreign": True, **_scored(shop, searcher)}, ""
+    return None, (
+        f"the ablation brought along looked for its queries in {size} pictures, these rows in "
+        f"{shop.gallery_size or 'all'}, and its model was not brought along to look again"
+    )
 
 
 def _classes(shop: Workshop) -> int:
@@ -208,9 +244,11 @@ def _start(shop: Workshop, scenes: tuple[Scene, ...]) -> Path:
 def _scored(shop: Workshop, searcher: Searcher) -> dict[str, Any]:
     """A network's searches and detection."""
     result = run_benchmark(searcher, shop.data, shop.protocol(), shop.features, progress=shop.progress)
+    found, people = found_by_picture(shop.data.scenes("test"), Features.load(result.features))
     return {
         "record": kept(result),
         "recall": round(result.detection.recall, 5),
+        "recall_interval": recall_interval(found, people, shop.seed),
         "ap": round(result.detection.ap, 5),
     }
 
@@ -265,8 +303,18 @@ def of_raw(raw: Mapping[str, Any]) -> dict[str, Any]:
         "name": name,
         "record": record,
         "recall": raw["detection"]["recall"],
+        **recall_of_raw(raw),
         "ap": raw["detection"]["ap"],
     }
+
+
+def recall_of_raw(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The interval of a run's detection recall; nothing where the run did not note it by picture."""
+    counts = [raw["detection"].get(key) for key in ("found_per_picture", "people_per_picture")]
+    if None in counts:
+        return {}
+    found, people = (np.asarray(values) for values in counts)
+    return {"recall_interval": recall_interval(found, people, int(raw["seed"]))}
 
 
 def _best_training(shop: Workshop) -> TrainingSettings:
