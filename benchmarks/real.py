@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,8 @@ def differences(results: dict[tuple[str, Boxes], Evaluation]) -> dict[str, Any]:
     return said
 
 
-def one_set(root: Path, lines: list[Method], work: Path, progress: Progress) -> dict[str, Any]:
+def one_set(root: Path, lines: list[Method], work: Path, progress: Progress) -> Iterator[dict[str, Any]]:
+    """The set's numbers after each line, so that a run that is stopped leaves those it has."""
     dataset = CocoPersons(root)
     scenes = with_ignored(dataset.scenes("test"))
     trials = dataset.trials()
@@ -179,8 +181,8 @@ def one_set(root: Path, lines: list[Method], work: Path, progress: Progress) -> 
         if line.boxes == "annotated" and line.name == COLOURS:
             said["chance, annotated boxes"] = chance(features, dataset, protocol)
         print(root.name, key, json.dumps({k: v for k, v in said[key].items() if "per" not in k}), flush=True)
-    said["the network's lead"] = differences(results)
-    return said
+        said["the network's lead"] = differences(results)
+        yield said
 
 
 def main() -> None:
@@ -202,8 +204,9 @@ def main() -> None:
     lines = methods(given)
     record: dict[str, Any] = {"model": given.model.name, "fingerprint": lines[0].searcher.fingerprint[:12]}
     for name in sets:
-        record[name] = one_set(given.root / name, lines, given.work / name, console("plain"))
-        write_json(given.out, record)
+        for said in one_set(given.root / name, lines, given.work / name, console("plain")):
+            write_json(given.out, {**record, name: said})
+        record[name] = said
 
 
 if __name__ == "__main__":
