@@ -11,7 +11,8 @@ With ``--real``, a folder with ``cuhk03/`` (``train_IIII_KK.jpg``, ``val_IIII_KK
 and ``cuhk01/`` (``IIIIKKK.jpg``; KKK below 3 is camera A): crops of people from two cameras. Trained on
 the people of one half, tested on the others: a picture of each from camera A is looked for among one
 picture of each from camera B, drawn 20 times (single shot). With one right answer a query, mAP is the
-mean reciprocal rank. Writes ``benchmarks/results/reid-real.json``: numbers only.
+mean reciprocal rank. Intervals are of 95 % over test people, whose values are means of the drawings; the
+gallery stays. Writes ``benchmarks/results/reid-real.json``: numbers only, with every rank.
 
 ``--colour-names w2c.mat`` runs BoW with the learned table, too. Crops and steps stay in ``--work``.
 """
@@ -28,6 +29,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from drawing import ends
 
 from personsearch import images
 from personsearch.baselines.reid.bow_training import BowSettings, train_bow
@@ -43,6 +45,7 @@ from personsearch.datasets.open import open_dataset
 from personsearch.experiments.benchmark import Protocol, run_benchmark
 from personsearch.files import write_json
 from personsearch.progress import Progress, console
+from personsearch.ranking.bootstrap import mean_interval, paired_interval
 from personsearch.ranking.similarity import similarities
 from personsearch.types import Embedder, Picture, Scene
 
@@ -142,8 +145,8 @@ def embed_all(embedder: Any, scenes: Sequence[Scene], progress: Progress) -> np.
 
 def cross_camera(
     vectors: np.ndarray, people: np.ndarray, camera: np.ndarray, embedder: Embedder
-) -> dict[str, Any]:
-    """CMC and mAP of camera A's people in camera B, single shot, the mean of 20 drawings."""
+) -> np.ndarray:
+    """(20, people) rank of everybody of camera A in camera B, single shot, in each drawing."""
     both = np.intersect1d(people[camera == 0], people[camera == 1])
     rng = np.random.default_rng(0)
     ranks = []
@@ -152,10 +155,35 @@ def cross_camera(
         there = [rng.choice(np.flatnonzero((people == who) & (camera == 1))) for who in both]
         alike = similarities(vectors[asked], vectors[there], embedder.similarity)
         ranks.append(1 + (alike > alike.diagonal()[:, None]).sum(axis=1))
-    table = np.array(ranks)
-    top = {f"top-{k}": round(float((table <= k).mean()), 4) for k in RANKS}
-    spread = round(float((table <= 1).mean(axis=1).std()), 4)
-    return {**top, "mAP": round(float((1 / table).mean()), 4), "top-1 deviation": spread, "people": len(both)}
+    return np.array(ranks)
+
+
+def by_person(ranks: np.ndarray) -> dict[str, np.ndarray]:
+    """CMC and mAP of every person (people,), the mean of the drawings."""
+    return {**{f"top-{k}": (ranks <= k).mean(axis=0) for k in RANKS}, "mAP": (1 / ranks).mean(axis=0)}
+
+
+def summary(ranks: np.ndarray) -> dict[str, Any]:
+    drawn = {name: mean_interval(one, np.random.default_rng(0)) for name, one in by_person(ranks).items()}
+    return {
+        **{name: round(one.mean, 4) for name, one in drawn.items()},
+        "intervals over people": {name: ends(one) for name, one in drawn.items()},
+        "top-1 deviation": round(float((ranks <= 1).mean(axis=1).std()), 4),
+        "people": ranks.shape[1],
+        "ranks, a drawing a line": [" ".join(map(str, row)) for row in ranks.tolist()],
+    }
+
+
+def differences(found: dict[str, np.ndarray]) -> dict[str, Any]:
+    """How much better each method is than each before it, over the same people in the same drawings."""
+    said: dict[str, Any] = {}
+    for i, (name, ranks) in enumerate(found.items()):
+        for other in list(found)[:i]:
+            mine, theirs = by_person(ranks), by_person(found[other])
+            for measure in ("top-1", "mAP"):
+                one = paired_interval(mine[measure], theirs[measure], np.random.default_rng(0))
+                said[f"{name} over {other}, {measure}"] = [round(one.mean, 4), *ends(one)]
+    return said
 
 
 def on_real(given: argparse.Namespace) -> None:
@@ -168,13 +196,16 @@ def on_real(given: argparse.Namespace) -> None:
         train, held, camera = real_people(given.real, name)
         people = np.array([scene.people[0] for scene in held])
         record[name] = {"training crops": len(train), "held-out crops": len(held)}
+        found: dict[str, np.ndarray] = {}
         for method, learn in trainings(given.colour_names, given.pairs).items():
             work = given.work / name
             embedder = learn(train, work / "parts" / method.replace(", ", "-"), work / "cache", progress)
             vectors = embed_all(embedder, held, progress)
-            record[name][method] = cross_camera(vectors, people, camera, embedder)
+            found[method] = cross_camera(vectors, people, camera, embedder)
+            record[name][method] = summary(found[method])
+            record[name]["differences, with intervals over people"] = differences(found)
             write_json(RESULTS / "reid-real.json", record)
-            print(name, method, json.dumps(record[name][method]), flush=True)
+            print(name, method, json.dumps(record[name][method]["intervals over people"]), flush=True)
 
 
 def main() -> None:
