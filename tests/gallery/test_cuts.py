@@ -99,6 +99,16 @@ def test_a_death_anywhere_leaves_the_cut(
     assert verify(gallery.path).findings == ()
 
 
+def test_verify_finds_whoever_is_in_a_part_that_was_pruned(new_gallery: Callable, state: Callable) -> None:
+    with new_gallery(dim=16) as gallery:
+        frames(gallery, state, "half.mkv", [0.0, 1.0, 2.0], BEGIN)
+        sha = "sha of half.mkv"
+        for until, count in ((2.0, 4), (None, 6), (0.0, 0)):
+            Suppression(cuts=(Cut(sha256=sha, until=until, receipt="r"),)).write(gallery.path)
+            found = [one.count for one in verify(gallery.path).findings if one.rule == "forgotten"]
+            assert found == ([count] if count else [])
+
+
 @given(
     begin=st.floats(0, 4e9),
     positions=st.lists(st.floats(0, 1e6), min_size=1, max_size=20, unique=True),

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -217,3 +218,21 @@ def test_a_playlist_behind_an_address_opens_nothing(tmp_path: Path, film: Callab
 def test_no_protocol_that_opens_files() -> None:
     for allowed in cameras.PROTOCOLS.values():
         assert not {"file", "pipe", "concat", "subfile", "crypto", "data", "hls"} & set(allowed.split(","))
+
+
+def test_the_time_is_up_though_there_is_always_a_newer_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera that is quicker than whoever looks: a second is over after one look that takes two."""
+    clock = [0.0]
+    stopped = types.SimpleNamespace(monotonic=lambda: clock[0], time=time.time)
+    monkeypatch.setattr("personsearch.media.camera.time", stopped)
+
+    def opener() -> Iterator[Grab]:
+        while True:
+            yield lambda: np.zeros((4, 4, 3), np.uint8)
+            time.sleep(0.001)
+
+    seen = 0
+    for _ in Camera("yard", opener, CameraSettings()).frames(0.0, most=50, seconds=1.0):
+        seen += 1
+        clock[0] += 2.0
+    assert seen == 1

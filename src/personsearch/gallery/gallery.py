@@ -301,7 +301,8 @@ class Gallery(ReadableGallery):
         """Delete everybody whose picture is older than ``before`` (seconds since 1970), for good.
 
         A picture without a time is as old as its entry in the ledger. The files stay known, so
-        that indexing them again does not bring the people back; nobody is kept out for good.
+        that indexing them again does not bring the people back; of a video, everything up to
+        ``before`` stays out, whichever frames are looked at later.
 
         Args:
             before: seconds since 1970.

@@ -211,12 +211,15 @@ class _Columns:
     picture: Array
     box: Array
     frame: Array
+    position: Array
     faulty: dict[str, list[int]]
 
     @staticmethod
     def none() -> _Columns:
         empty = np.empty(0, np.int64)
-        return _Columns(detection=empty, picture=empty, box=np.empty((0, 4)), frame=empty, faulty={})
+        return _Columns(
+            detection=empty, picture=empty, box=np.empty((0, 4)), frame=empty, position=empty, faulty={}
+        )
 
     @staticmethod
     def read(table: Table, about: Description) -> _Columns:
@@ -230,11 +233,16 @@ class _Columns:
                 if wrong.any():
                     faulty.setdefault(why, []).extend(numbers[wrong].tolist())
             frame = batch.column("frame").fill_null(-1).to_numpy()
-            parts.append((numbers, batch.column("picture").to_numpy(), box.copy(), frame))
+            at = batch.column("position").cast(pa.float64()).fill_null(np.nan).to_numpy()
+            parts.append((numbers, batch.column("picture").to_numpy(), box.copy(), frame, at))
         if not parts:
             return _Columns.none()
-        detection, picture, boxes, frames = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return _Columns(detection=detection, picture=picture, box=boxes, frame=frames, faulty=faulty)
+        detection, picture, boxes, frames, at = (
+            np.concatenate(column) for column in zip(*parts, strict=True)
+        )
+        return _Columns(
+            detection=detection, picture=picture, box=boxes, frame=frames, position=at, faulty=faulty
+        )
 
 
 def _impossible(batch: pa.RecordBatch, box: Array, about: Description) -> dict[str, Array]:
@@ -279,7 +287,7 @@ def _check_people(people: _Columns, ledger: Ledger, about: Description, found: _
 
 
 def _check_kept_out(people: _Columns, ledger: Ledger, kept_out: Suppression, found: _Found) -> None:
-    """Nobody who was forgotten is there."""
+    """Nobody who was forgotten is there, and nobody of a part of a video that was pruned."""
     back: list[int] = []
     for item in kept_out.boxes:
         picture = ledger.picture_of(item.sha256)
@@ -290,4 +298,12 @@ def _check_kept_out(people: _Columns, ledger: Ledger, kept_out: Suppression, fou
             mine = mine[people.frame[mine] == item.frame]
         same = overlapping(people.box[mine], np.array([item.box], np.float32)) if len(mine) else mine > 0
         back += people.detection[mine[same]].tolist()
+    for cut in kept_out.cuts:
+        picture = ledger.picture_of(cut.sha256)
+        if picture is None:
+            continue
+        mine = people.picture == picture
+        if cut.until is not None:
+            mine &= people.position < cut.until
+        back += people.detection[mine].tolist()
     found.add("error", "forgotten", "people are there who were forgotten", sorted(set(back)))

@@ -131,6 +131,8 @@ class Camera:
         given, ran_dry = 0, False
         try:
             while most is None or given < most:
+                if given and end is not None and time.monotonic() >= end:
+                    break  # a camera quicker than the model has always a newer frame
                 taken = reader.take(end)
                 if taken is None:
                     ran_dry = True
