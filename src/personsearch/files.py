@@ -82,7 +82,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, value: Any, *, sort: bool = True) -> None:
-    """Write ``value`` to ``path`` as indented JSON, all or nothing; keys sorted, or in the order they have."""
+    """Write ``value`` to ``path`` as indented JSON, all or nothing; keys sorted, or in their own order."""
     write_text(path, json.dumps(value, indent=2, sort_keys=sort, ensure_ascii=False) + "\n")
 
 

@@ -257,7 +257,7 @@ class Extractor:
         if tally.changed:
             self._written, self._waiting = [], []
             return {"kind": "changed"}
-        told = {"frames": frames, "tracklets": tally.tracklets}
+        told: dict[str, Any] = {"frames": frames, "tracklets": tally.tracklets}
         told |= {"damage": tally.damage, "stage": tally.stage}
         return {**told, "kind": "seen", "picture": begun[0].picture, "people": tally.people}
 
