@@ -17,11 +17,15 @@ RED, RUST, GREEN, BLUE = (220, 30, 30), (200, 50, 40), (30, 220, 30), (30, 30, 2
 
 
 def draw(path: Path, *people: tuple[tuple[int, int, int, int], tuple[int, int, int]]) -> None:
+    """A picture of these boxes, taken by the camera ``north`` on the first of July at noon."""
     picture = Image.new("RGB", (200, 100), (250, 250, 250))
     for (x, y, w, h), colour in people:
         picture.paste(colour, (x, y, x + w, y + h))
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    exif = Image.Exif()
+    exif[0x0110] = "north"
+    exif.get_ifd(0x8769).update({0x9003: "2026:07:01 12:00:00", 0x9011: "+00:00"})
+    picture.save(path, exif=exif)
 
 
 @pytest.fixture
@@ -62,7 +66,12 @@ def test_the_commands_run_as_they_stand(command, searcher, place: Path) -> None:
     for line in lines:
         ended = command(*shlex.split(line)[1:])
         assert ended.code == 0, (line, ended.err)
-        said[line] = json.loads(ended.out.splitlines()[-1])
+        if "--format paths" in line:
+            paths = ended.out
+        else:
+            said[line] = json.loads(ended.out.splitlines()[-1])
+    assert paths.endswith(".png\0")
+    assert len(paths.split("\0")) == 1 + 6  # the pictures but one, which is a copy of the query's
     searches = [answer for answer in said.values() if answer["schema"] == "personsearch.search/1"]
     assert all(answer["hits"] for answer in searches)
     shown = said["personsearch person show Ana -g gallery"]["examples"]
