@@ -16,12 +16,16 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "asking.md"
 RED, RUST, GREEN, BLUE = (220, 30, 30), (200, 50, 40), (30, 220, 30), (30, 30, 220)
 
 
-def draw(path: Path, *people: tuple[tuple[int, int, int, int], tuple[int, int, int]]) -> None:
+def draw(path: Path, *people: tuple[tuple[int, int, int, int], tuple[int, int, int]], hour: int = 12) -> None:
+    """A picture of these boxes, taken by the camera ``north`` on the first of July at ``hour``."""
     picture = Image.new("RGB", (200, 100), (250, 250, 250))
     for (x, y, w, h), colour in people:
         picture.paste(colour, (x, y, x + w, y + h))
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    exif = Image.Exif()
+    exif[0x0110] = "north"
+    exif.get_ifd(0x8769).update({0x9003: f"2026:07:01 {hour}:00:00", 0x9011: "+00:00"})
+    picture.save(path, exif=exif)
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     draw(tmp_path / "photos" / "b.png", ((40, 20, 20, 60), RUST), ((120, 20, 20, 60), BLUE))
     for number in range(5):
         shade = (215 - 9 * number, 35 + 7 * number, 30)
-        draw(tmp_path / "photos" / f"more{number}.png", ((20 + 9 * number, 15, 20, 60), shade))
+        draw(tmp_path / "photos" / f"more{number}.png", ((20 + 9 * number, 15, 20, 60), shade), hour=15)
     draw(tmp_path / "photo.png", ((10, 10, 20, 60), RED))
     draw(tmp_path / "street.png", ((30, 20, 20, 60), GREEN), ((100, 20, 20, 60), RED))
     draw(tmp_path / "crop.png", ((0, 0, 200, 100), RED))
@@ -62,7 +66,16 @@ def test_the_commands_run_as_they_stand(command, searcher, place: Path) -> None:
     for line in lines:
         ended = command(*shlex.split(line)[1:])
         assert ended.code == 0, (line, ended.err)
-        said[line] = json.loads(ended.out.splitlines()[-1])
+        if "--format paths" in line:
+            paths = ended.out
+        else:
+            said[line] = json.loads(ended.out.splitlines()[-1])
+    assert paths.endswith(".png\0")
+    assert len(paths.split("\0")) == 1 + 7
+    before, high, each = (said[line]["hits"] for line in said if re.search("--until|--path|--per ", line))
+    assert {Path(hit["picture"]).name for hit in before} == {"a.png", "b.png"}
+    assert [hit["detection"] for hit in high] == [2]  # 70 pixels, where the others are 60
+    assert len(each) == 3
     searches = [answer for answer in said.values() if answer["schema"] == "personsearch.search/1"]
     assert all(answer["hits"] for answer in searches)
     shown = said["personsearch person show Ana -g gallery"]["examples"]

@@ -8,6 +8,7 @@ import re
 import runpy
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from personsearch.gallery.named import Example, NamedPeople, NamedPerson
+from personsearch.media.camera import Camera, CameraFrame
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "showing.md"
 film = runpy.run_path(str(Path(__file__).parents[1] / "media" / "films.py"))["film"]
@@ -26,6 +28,14 @@ def scene(x: int) -> np.ndarray:
     if x >= 0:
         pixels[20:80, x : x + 20] = RED
     return pixels
+
+
+class Fake(Camera):
+    """A camera before which somebody walks by for three seconds; then it is switched off."""
+
+    def frames(self, *_: object, **__: object) -> Iterator[CameraFrame]:
+        for number in range(4):
+            yield CameraFrame(scene(20 + 20 * number), 1_780_323_187.25 + number)
 
 
 @pytest.fixture
@@ -41,6 +51,10 @@ def world(command, searcher, photos: Path, tmp_path: Path, monkeypatch) -> Path:
     assert ended.code == 0, ended.err
     look = np.array(RED, np.float32) / 255
     example = Example(vector=look, model="rectangles-1", right=True, picture="photo.png", box=np.ones(4))
+    monkeypatch.setattr(
+        "personsearch.media.camera.camera",
+        lambda address, *, name=None, settings=None: Fake(name or "", opener=lambda: iter(())),
+    )
     NamedPeople("gallery").change("Ana", lambda _: NamedPerson(name="Ana", examples=(example,)))
     return tmp_path
 
@@ -79,9 +93,11 @@ def test_every_command_runs_and_leaves_what_it_says(command, world: Path, monkey
     alerts = [
         json.loads(out) for out, line in zip(told, lines(), strict=True) if "personsearch watch" in line
     ]
-    assert [alert["person"] for alert in alerts] == ["Ana", "Ana"]
-    assert alerts[0]["detection"] is None
-    assert alerts[1]["detection"] is not None  # indexed
+    assert [alert["person"] for alert in alerts] == ["Ana"] * 4
+    assert [alert["camera"] for alert in alerts] == [None, None, "gate", "yard"]
+    assert [alert["detection"] is None for alert in alerts] == [True, False, True, True]  # one is indexed
+    assert (world / "gate.jsonl").exists()
+    assert [path.suffix for path in (world / "frames" / "yard").iterdir()] == [".jpg"]
 
 
 def test_the_examples_have_the_fields_that_there_are(command, world: Path, monkeypatch) -> None:
