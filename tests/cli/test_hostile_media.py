@@ -143,7 +143,6 @@ def test_what_links_lead_to_is_not_indexed_unasked(command, searcher, linked: Pa
     assert (ended.code, json.loads(ended.out)["added"]) == (0, 3), ended.err
 
 
-@pytest.mark.xfail(strict=True, reason="a file behind a link lies outside of the gallery's folders")
 def test_what_links_lead_to_is_indexed_when_asked_for(
     command, searcher, linked: Path, tmp_path: Path
 ) -> None:

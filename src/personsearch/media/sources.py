@@ -192,16 +192,19 @@ class _Gathered:
                 ) from error
             self.fail(where, "list", f"it cannot be listed: {error.strerror}", retryable=True)
 
-        before = len(self.texts) + len(self.failures)
+        before, roots = len(self.texts) + len(self.failures), [folder]
         for file in walk(folder, recursive, follow_links=follow_links, complain=complain, wanted=is_medium):
+            file = _absolute(file) if follow_links else file
             self.add_file(file)
+            if not any(file.is_relative_to(root) for root in roots):
+                roots.append(file.parent)  # behind a link: the gallery calls files by where they are
         if len(self.texts) + len(self.failures) == before and not _holds_known(folder, self.texts):
             where = "in it or in the folders inside" if recursive else "directly in it"
             raise InputError(
                 f"{printable(str(folder))} has no pictures {where}, nor videos",
                 hint=f"pictures are files that end in {' '.join(sorted(READABLE_SUFFIXES))}",
             )
-        self.roots.append(folder)
+        self.roots += roots
         self.folders.append(folder)
 
     def _add_pattern(self, pattern: str, follow_links: bool) -> None:
