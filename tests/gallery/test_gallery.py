@@ -13,7 +13,6 @@ import pytest
 
 from personsearch.errors import InputError, ModelMismatch, PersonSearchError
 from personsearch.gallery.gallery import Gallery
-from personsearch.gallery.searching import _hit
 from personsearch.ranking.calibration import Calibration
 from personsearch.types import Detections, Hit, Query, SearchResult
 
@@ -54,10 +53,16 @@ def test_worked_by_hand(new_gallery: Callable, state: Callable, seen: Callable, 
         assert names(search(gallery, [0, 0, 0], exclude_picture="/nowhere/a.jpg")) == ["a.jpg", "b.jpg"]
 
 
-def test_hits_are_made_as_their_class_makes_them() -> None:
+def test_hits_are_made_as_their_class_makes_them(new_gallery: Callable, state: Callable) -> None:
     """All fields, none besides, and nothing that the class would have checked or filled in."""
-    known = {field.name: f"value of {field.name}" for field in fields(Hit)}
-    assert vars(_hit(known)) == vars(Hit(**known)) == known
+    with new_gallery() as gallery:
+        gallery.add_picture(
+            state(gallery, "a.jpg"), Detections([[0, 0, 4, 9]], [0.9], np.eye(3)[:1]), camera="n"
+        )
+        (hit,) = search(gallery, [0, 0, 0]).hits
+    assert list(vars(hit)) == [field.name for field in fields(Hit)]
+    made = vars(Hit(**vars(hit)))
+    assert all(made[name] is value for name, value in vars(hit).items())
     assert not hasattr(Hit, "__post_init__")
     assert not hasattr(Hit, "__slots__")
 
