@@ -322,6 +322,11 @@ def main() -> None:
         "card": torch.cuda.get_device_name(),
         "identities": IDENTITIES,
     }
+    if given.out.exists() and set(given.only) < {"parity", "accuracy", "speed", "hours"}:
+        before = json.loads(given.out.read_text())
+        if any(before.get(key) != value for key, value in said.items()):
+            sys.exit(f"error: {given.out} is of another card or torch; choose another --out")
+        said = before
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "parity": lambda: parity(given.model, given.data, given.pictures),
         "accuracy": lambda: accuracy(given.model, given.data),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from personsearch.datasets.synthetic.make import make_dataset
 from personsearch.datasets.synthetic.presets import preset
+from personsearch.training.presets import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,11 @@ def test_flags_resolve_to_one_file_and_the_folder_alone_goes_on(command, data: P
     refused = command("train", "--resume", run, "--rate", 1)
     assert (refused.code, len(refused.errors)) == (2, 1)
     assert "--rate" in refused.err
+
+
+def test_the_help_names_every_preset(command) -> None:
+    said = set(re.findall(r"[\w-]+", command("train", "--help").out.replace("-\n", "-")))
+    assert set(PRESETS) <= said
 
 
 def test_a_dry_run_answers_and_writes_nothing(command, data: Path, tmp_path: Path, monkeypatch) -> None:

@@ -36,7 +36,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def together(scenes, out: Path, settings, count: int = 2) -> list[int | None]:
+def together(scenes, out: Path, settings, count: int = 2, program: str = "together") -> list[int | None]:
     """Exit codes of ``count`` processes that train one run."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["personsearch.training.train"])
@@ -47,7 +47,7 @@ def together(scenes, out: Path, settings, count: int = 2) -> list[int | None]:
             args=(str(PROGRAM),),
             kwargs={
                 "init_globals": {"job": (scenes, out, settings, rank, count, port)},
-                "run_name": "together",
+                "run_name": program,
             },
         )
         for rank in range(count)
@@ -107,6 +107,13 @@ def test_two_processes_are_one_on_crops(scenes, settings, tmp_path) -> None:
     a, b = ((tmp_path / n / "metrics.jsonl").read_text().splitlines() for n in ("one", "two"))
     for x, y in zip(map(json.loads, a), map(json.loads, b), strict=True):
         assert x["loss"] == pytest.approx(y["loss"], abs=2e-4)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_whoever_comes_late_to_what_the_leader_wrote_does_the_same(scenes, settings, tmp_path, steps) -> None:
+    """Else one waits for a word that the other has not got to say, and both for ever."""
+    wanted = of_loss(settings, "rss", initial={"steps": steps}, joint={"steps": 1})
+    assert together(scenes, tmp_path / "two", wanted, program="late") == [0, 0]
 
 
 @pytest.mark.parametrize("identity", ["rss", "softmax"])

@@ -137,6 +137,7 @@ def descend(plan: Plan, out: Path, team: Team, progress: Progress) -> PersonSear
     settings = plan.settings
     team.led(lambda: write_json(out / "environment.json", environment(team)))
     state = load_state(out / STATE)
+    team.any(False)  # everybody has read it before anybody goes on and writes the next one
     network = starting_network(plan, out, state)
     losses = settings.model.network.losses
     log.info(
@@ -157,13 +158,18 @@ def descend(plan: Plan, out: Path, team: Team, progress: Progress) -> PersonSear
         number, state = 2, None
     # What a later run may start from. Without it (deleted, say) this run goes on all the same.
     at_point = number == 2 and (state is None or not state["step"])
-    if settings.initial.steps and at_point and not (out / INITIAL).exists():
-        labels = label_checksum(plan.known)
-        team.led(lambda: save_weights(out / INITIAL, network, labels=labels))
+    if settings.initial.steps and at_point:
+        team.led(lambda: _keep_point(out / INITIAL, network, plan))
     if number == 2 and settings.joint.steps:
         stage = joint_stage(plan.known, plan.scenes, plan.held_out, out, settings, str(team.device))
         run_stage(stage, network, team, state, progress)
     return network.eval()
+
+
+def _keep_point(path: Path, network: PersonSearchNetwork, plan: Plan) -> None:
+    """Write the initial point, unless it is there: a question for the leader, whose answer others see late."""
+    if not path.exists():
+        save_weights(path, network, labels=label_checksum(plan.known))
 
 
 def starting_network(plan: Plan, out: Path, state: dict[str, Any] | None) -> PersonSearchNetwork:
