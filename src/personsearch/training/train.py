@@ -167,7 +167,7 @@ def descend(plan: Plan, out: Path, team: Team, progress: Progress) -> PersonSear
 
 
 def _keep_point(path: Path, network: PersonSearchNetwork, plan: Plan) -> None:
-    """Write the initial point, unless it is there: a question for the leader, whose answer others see late."""
+    """Write the initial point, unless it is there: a question for the leader; others see the answer late."""
     if not path.exists():
         save_weights(path, network, labels=label_checksum(plan.known))
 
