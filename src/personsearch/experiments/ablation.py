@@ -102,7 +102,8 @@ class AblationSettings:
         return dataclasses.replace(base, initial=initial, joint=joint)
 
 
-def _with_loss(base: TrainingSettings, identity: Identity, **more: Any) -> TrainingSettings:
+def with_loss(base: TrainingSettings, identity: Identity, **more: Any) -> TrainingSettings:
+    """``base`` with another identity loss; ``more`` are fields of its ``LossSettings``, as ``k``."""
     losses = dataclasses.replace(base.model.network.losses, identity=identity, **more)
     network = dataclasses.replace(base.model.network, losses=losses)
     return dataclasses.replace(base, model=dataclasses.replace(base.model, network=network))
@@ -112,7 +113,7 @@ def _unstarted(base: TrainingSettings) -> TrainingSettings:
     """Softmax without stage 1: nothing was taught, so nothing is held back."""
     joint = dataclasses.replace(base.joint, reid_rate=1.0, freeze_head_norms=False)
     initial = dataclasses.replace(base.initial, steps=0)
-    return dataclasses.replace(_with_loss(base, "softmax"), initial=initial, joint=joint)
+    return dataclasses.replace(with_loss(base, "softmax"), initial=initial, joint=joint)
 
 
 def _longer(base: TrainingSettings) -> TrainingSettings:
@@ -134,15 +135,15 @@ VARIANTS = (
         figure=True,
     ),
     Variant(
-        name="softmax", title="softmax, from stage 1", change=lambda b: _with_loss(b, "softmax"), figure=True
+        name="softmax", title="softmax, from stage 1", change=lambda b: with_loss(b, "softmax"), figure=True
     ),
-    Variant(name="rss", title="RSS, from stage 1", change=lambda b: _with_loss(b, "rss"), figure=True),
+    Variant(name="rss", title="RSS, from stage 1", change=lambda b: with_loss(b, "rss"), figure=True),
     Variant(
         name="rss-corrected",
         title="RSS, odds corrected",
-        change=lambda b: _with_loss(b, "rss", correction="training"),
+        change=lambda b: with_loss(b, "rss", correction="training"),
     ),
-    Variant(name="oim", title="OIM", change=lambda b: _with_loss(b, "oim")),
+    Variant(name="oim", title="OIM", change=lambda b: with_loss(b, "oim")),
     Variant(name="rss-fine", title="RSS, finer input", change=_fine),
     Variant(
         name="rss-longer",

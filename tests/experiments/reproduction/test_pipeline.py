@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import time
@@ -247,45 +248,44 @@ def test_results_that_do_not_name_their_test_half(root: Path, tmp_path: Path) ->
     assert "nothing of it could be compared" in ablate(shop)["unchecked"]
 
 
-def test_the_softmax_that_no_other_k_can_be_compared_with(root: Path, tmp_path: Path) -> None:
-    """Brought along with other galleries and without its model: named. With the same galleries: taken."""
-    shop = Workshop(asked(root, ablation=tmp_path / "brought"), tmp_path / "out")
-    row, why = trainings._softmax(shop)
-    assert (row, why) == (None, "the ablation brought along has no softmax of seed 0")
-    ablation_file(tmp_path / "brought", root, "softmax", [0.2, 0.4], "")
-    row, why = trainings._softmax(shop)
-    assert (row["k"], row["foreign"], row["record"]["ap_per_query"], why) == (None, True, [0.2, 0.4], "")
-    file = tmp_path / "brought" / "softmax-0.json"
-    raw = json.loads(file.read_text())
-    raw["search"]["gallery_size"] = 6
-    file.write_text(json.dumps(raw | {"fingerprint": "f"}))
-    row, why = trainings._softmax(shop)
-    assert row is None
-    assert "looked for its queries in 6 pictures, these rows in 10, and its model was not brought" in why
-    assert trainings.sweep_settings(shop)["softmax"] is None
-
-
-def test_a_softmax_model_that_was_brought_along_looks_again(
+def test_softmax_is_trained_beside_the_other_k(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Workshop(asked(root, ablation=tmp_path), tmp_path / "out")
-    ablation_file(tmp_path / "results", root, "softmax", [0.2, 0.4], "")
-    file = tmp_path / "results" / "softmax-0.json"
-    raw = json.loads(file.read_text()) | {"fingerprint": "right"}
-    raw["search"]["gallery_size"] = 6
-    file.write_text(json.dumps(raw))
-    model = tmp_path / "softmax-0"
-    model.mkdir()
+    """All from stage 1's point; the softmax of an ablation that was made here is not trained again."""
+    it = asked(root)
+    it = dataclasses.replace(it, size=dataclasses.replace(it.size, sweep=(4, 300)))
+    shop = Workshop(it, tmp_path / "out")
+    losses = SimpleNamespace(network=SimpleNamespace(losses=SimpleNamespace(k=100)))
+    shop.__dict__["ours"] = SimpleNamespace(settings=losses)
+    trained = []
+
+    def train(scenes: Any, folder: Path, settings: Any, **more: Any) -> None:
+        chosen = settings.model.network.losses
+        trained.append((folder, chosen.identity, chosen.k, settings.initial.steps, settings.initial_from))
+
+    monkeypatch.setattr(trainings, "train", train)
+    monkeypatch.setattr(trainings, "_start", lambda shop, scenes: tmp_path / "start")
+    monkeypatch.setattr(trainings, "_classes", lambda shop: 601)
+    monkeypatch.setattr(trainings, "load_searcher", lambda folder, device: folder)
+    monkeypatch.setattr(trainings, "_scored", lambda shop, searcher: {"of": searcher})
+    found = trainings.sweep(shop)
+    sweep, start = tmp_path / "out" / "sweep", str((tmp_path / "start").resolve())
+    preset_k = shop.base().model.network.losses.k
+    assert trained == [
+        (sweep / "k4-0", "rss", 4, 0, start),
+        (sweep / "k300-0", "rss", 300, 0, start),
+        (sweep / "softmax-0", "softmax", preset_k, 0, start),
+    ]
+    assert [row["k"] for row in found["rows"]] == [4, 100, 300, None]
+    assert found["rows"][-1]["of"] == sweep / "softmax-0"
+    assert found["classes"] == 601
+    made_here = shop.ablation / "softmax-0"
+    made_here.mkdir(parents=True)
     for name in (trainings.WEIGHTS, trainings.CONFIG):
-        (model / name).write_text(name)
-    opened = SimpleNamespace(fingerprint="right")
-    monkeypatch.setattr(trainings, "load_searcher", lambda folder, device: opened)
-    monkeypatch.setattr(trainings, "_scored", lambda shop, searcher: {"recall": 0.9})
-    row, why = trainings._softmax(shop)
-    assert (row, why) == ({"k": None, "softmax": True, "foreign": True, "recall": 0.9}, "")
-    assert trainings.sweep_settings(shop)["softmax"] == trainings.folder_fingerprint(model)
-    opened.fingerprint = "of another run"
-    assert trainings._softmax(shop)[0] is None
+        (made_here / name).write_text(name)
+    trained.clear()
+    assert trainings.sweep(shop)["rows"][-1]["of"] == made_here
+    assert [k for _, _, k, _, _ in trained] == [4, 300]
 
 
 def test_the_loss_at_the_end_by_hand(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_by_hand(tmp_path: Path) -> None:
     log(tmp_path / "ablation" / "softmax-0", 8)
     log(tmp_path / "ablation" / "rss-1", 16)
     log(tmp_path / "sweep" / "k10-0", 32)
-    log(tmp_path / "sweep" / "k30-0", 64)
+    log(tmp_path / "sweep" / "softmax-0", 64)
     log(tmp_path / "best", 128)
     log(tmp_path / "model", 256)
     assert training_times.ours(of) == 7

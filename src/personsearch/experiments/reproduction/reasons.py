@@ -89,7 +89,7 @@ BY_ITEM = {
         "counted as trained, as in figure 4; a searcher that is opened has its norms folded into its layers."
     ),
     "sweep": (
-        "All runs start from the same stage 1 and differ in K alone; K = C + 1 would be the plain softmax. "
+        "All runs start from the same stage 1 and differ in K alone; K = C + 1 is the plain softmax. "
         "The paper says that 100 works well and shows no other."
     ),
     "best": (
@@ -138,8 +138,6 @@ def of_item(item: str, asked: Asked, results: Mapping[str, Any]) -> str:
         text += NO_INTERVALS
     if item == "fig6" and len(results["ablation"].get("recall", {})) < len(results["ablation"]["curves"]):
         text += " Detection recall has no interval where a run did not note who was found in which picture."
-    if item == "sweep":
-        text += _softmax(results)
     if item == "speed" and asked.size.name != "paper":
         text += SPEED_COMPACT
     if item == "sweep" and results.get("ours", {}).get("given"):
@@ -163,25 +161,3 @@ def table2_ratio(table2: Mapping[str, Any]) -> float:
     """How many times slower Deep and then IDNet are than our network, by the times of table 2."""
     pair = table2["cells"]["deep+idnet"]
     return float((pair["detect_ms"] + pair["describe_ms"]) / table2["ours"]["detect_ms"])
-
-
-def _softmax(results: Mapping[str, Any]) -> str:
-    """Why the plain softmax does not stand among the other K, and what the ablation says of it."""
-    found, ablation = results["sweep"], results.get("ablation")
-    if any(row["k"] is None for row in found["rows"]):
-        return ""
-    why = found.get("lacking") or "no softmax was scored with the same searches"
-    text = f" It is not compared here: {why}."
-    if ablation is None:
-        return text
-    told = {row["variant"]: row["mAP"] for row in ablation["summary"]["variants"]}
-    if not {"softmax", "rss"} <= set(told):
-        return text
-    rss, softmax = (
-        f"{100 * told[name]['mean']:.1f} ({100 * told[name]['low']:.1f} to {100 * told[name]['high']:.1f})"
-        for name in ("rss", "softmax")
-    )
-    return text + (
-        f" By its own searches ({ablation['summary']['protocol']}) the ablation has {softmax} mAP for "
-        f"softmax and {rss} for RSS."
-    )

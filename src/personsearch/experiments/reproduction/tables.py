@@ -271,11 +271,8 @@ def sweep(result: Record) -> Table:
     rows = []
     for row in result["rows"]:
         name = f"softmax ({result['classes']:,} classes)" if row["k"] is None else f"{row['k']:,}"
-        name += " (of the ablation brought along)" if row.get("foreign") else ""
         record, recall = row["record"], _recall(row["recall"], row.get("recall_interval"))
         rows.append((name, ends(record["mAP"]), ends(record["top1"]), recall))
-    if all(row["k"] is not None for row in result["rows"]):
-        rows.append((f"softmax ({result['classes']:,} classes)", "not compared", NONE, NONE))
     n = result["rows"][0]["record"]["queries"]
     return Table(
         columns=("K", "mAP", "top-1", "detection recall"), rows=tuple(rows), caption=f"n = {n:,} queries"

@@ -60,8 +60,8 @@ def ablation(shop: Workshop) -> float | None:
 
 
 def sweep(shop: Workshop) -> float | None:
-    """The runs with other K, and their initial point where it was made for them."""
-    return _all([*sorted((shop.out / "sweep").glob("k*-*")), shop.out / "start"])
+    """The runs with other K and with softmax, and their initial point where it was made for them."""
+    return _all([*sorted((shop.out / "sweep").glob("*-*")), shop.out / "start"])
 
 
 def best(shop: Workshop) -> float | None:

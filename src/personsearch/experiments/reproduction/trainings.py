@@ -14,7 +14,7 @@ import numpy as np
 from personsearch.baselines.parts import CONFIG, WEIGHTS
 from personsearch.datasets.synthetic.make import make_dataset
 from personsearch.datasets.synthetic.presets import preset as data_preset
-from personsearch.experiments.ablation import AblationSettings, run_ablation
+from personsearch.experiments.ablation import AblationSettings, run_ablation, with_loss
 from personsearch.experiments.baseline_training import BaselineSettings, baseline_preset, train_baselines
 from personsearch.experiments.benchmark import run_benchmark
 from personsearch.experiments.found import found_by_picture
@@ -161,69 +161,41 @@ def of_part(kind: str) -> dict[str, Callable[..., Any]]:
 
 
 def sweep_settings(shop: Workshop) -> dict[str, Any]:
-    """Which K, and which softmax is to hand."""
-    known = None if shop.foreign_ablation is None else folder_fingerprint(softmax_folder(shop))
-    return {"k": list(shop.size.sweep), "softmax": known, "draws": DRAWS}
+    """Which K; softmax, which is K = C + 1, is always beside them."""
+    return {"k": list(shop.size.sweep), "softmax": "trained", "draws": DRAWS}
 
 
 def sweep(shop: Workshop) -> dict[str, Any]:
     """RSS with other K, from the same initial point, and softmax, which is K = C + 1."""
     scenes = shop.data.scenes("train")
     base, start = shop.base(), _start(shop, scenes)
+    with_k = [(k, f"k{k}-{shop.seed}", with_loss(base, "rss", k=k)) for k in shop.size.sweep]
     rows = []
-    for k in shop.size.sweep:
-        folder = shop.out / "sweep" / f"k{k}-{shop.seed}"
-        network = base.model.network
-        network = dataclasses.replace(network, losses=dataclasses.replace(network.losses, k=k))
-        settings = dataclasses.replace(
-            base,
-            model=dataclasses.replace(base.model, network=network),
-            initial=dataclasses.replace(base.initial, steps=0),
-            initial_from=str(start.resolve()),
-        )
-        train(scenes, folder, settings, device=shop.asked.device, progress=shop.progress)
+    for k, name, settings in (*with_k, (None, softmax_name(shop), with_loss(base, "softmax"))):
+        folder = shop.ablation / name
+        if k is not None or folder_fingerprint(folder) is None:  # else the ablation made here has trained it
+            folder = shop.out / "sweep" / name
+            _train_on(shop, scenes, folder, settings, start)
         rows.append({"k": k, **_scored(shop, load_searcher(folder, shop.asked.device))})
     rows.append({"k": shop.ours.settings.network.losses.k, "ours": True, **_scored(shop, shop.ours)})
-    softmax, lacking = _softmax(shop)
-    rows += [softmax] if softmax is not None else []
-    return {
-        "classes": _classes(shop),
-        "rows": sorted(rows, key=lambda row: row["k"] or float("inf")),
-        "lacking": lacking,
-    }
+    return {"classes": _classes(shop), "rows": sorted(rows, key=lambda row: row["k"] or float("inf"))}
 
 
-def softmax_folder(shop: Workshop) -> Path:
-    """Where the softmax run of our seed lies, if its model is there: made here, or brought along."""
-    given = shop.asked.ablation
-    if given is None:
-        return shop.ablation / f"softmax-{shop.seed}"
-    return (given.parent if given == shop.foreign_ablation else given) / f"softmax-{shop.seed}"
+def softmax_name(shop: Workshop) -> str:
+    """Of the folder of the softmax run of our seed, as the ablation calls it, too."""
+    return f"softmax-{shop.seed}"
 
 
-def _softmax(shop: Workshop) -> tuple[dict[str, Any] | None, str]:
-    """Softmax from the same initial point; or why there is none to compare with, in words."""
-    folder, brought = softmax_folder(shop), shop.foreign_ablation
-    mark = {"k": None, "softmax": True}
-    if brought is None:
-        if folder_fingerprint(folder) is None:
-            return None, "the ablation that was made here has no softmax from stage 1"
-        return {**mark, **_scored(shop, load_searcher(folder, shop.asked.device))}, ""
-    file = brought / f"{folder.name}.json"
-    if not file.exists():
-        return None, f"the ablation brought along has no softmax of seed {shop.seed}"
-    raw = json.loads(file.read_text(encoding="utf-8"))
-    size = raw["search"]["gallery_size"]
-    if size == shop.gallery_size:
-        return {**mark, "foreign": True, **of_raw(raw)}, ""
-    if folder_fingerprint(folder) is not None:
-        searcher = load_searcher(folder, shop.asked.device)
-        if searcher.fingerprint == raw.get("fingerprint"):  # else it is not the run of these results
-            return {**mark, "foreign": True, **_scored(shop, searcher)}, ""
-    return None, (
-        f"the ablation brought along looked for its queries in {size} pictures, these rows in "
-        f"{shop.gallery_size or 'all'}, and its model was not brought along to look again"
+def _train_on(
+    shop: Workshop, scenes: tuple[Scene, ...], folder: Path, settings: TrainingSettings, start: Path
+) -> None:
+    """Stage 2 alone, from the point that stage 1 has reached in ``start``."""
+    settings = dataclasses.replace(
+        settings,
+        initial=dataclasses.replace(settings.initial, steps=0),
+        initial_from=str(start.resolve()),
     )
+    train(scenes, folder, settings, device=shop.asked.device, progress=shop.progress)
 
 
 def _classes(shop: Workshop) -> int:
