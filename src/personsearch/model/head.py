@@ -75,13 +75,17 @@ class NormScore(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         """(n, dim) to (n, 1)."""
         length = torch.linalg.vector_norm(embeddings.float(), dim=1, keepdim=True)
-        # One RoI has no deviation to divide by; it is scored by the running statistics.
-        if self.training and len(length) < 2:
-            return functional.batch_norm(
-                length, self.norm.running_mean, self.norm.running_var, self.norm.weight, self.norm.bias
-            )
-        moved: Tensor = self.norm(length)
-        return moved
+        if self.training and len(length) > 1:
+            moved: Tensor = self.norm(length)
+            return moved
+        # In a test, and for one RoI, which has no deviation to divide by. Not by torch's batch_norm: it asks
+        # whether there is anybody, which a graph for every picture cannot know.
+        norm = self.norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        scored: Tensor = (length - norm.running_mean) * scale + norm.bias
+        return scored
 
 
 class ReidHead(nn.Module):
