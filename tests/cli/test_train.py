@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from personsearch.datasets.open import open_dataset
 from personsearch.datasets.synthetic.make import make_dataset
 from personsearch.datasets.synthetic.presets import preset
+from personsearch.images import load
+from personsearch.model.checkpoint import load_searcher
 from personsearch.training.presets import PRESETS
 
 
@@ -55,6 +61,48 @@ def test_flags_resolve_to_one_file_and_the_folder_alone_goes_on(command, data: P
     refused = command("train", "--resume", run, "--rate", 1)
     assert (refused.code, len(refused.errors)) == (2, 1)
     assert "--rate" in refused.err
+
+
+def documented(language: str) -> list[str]:
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+VARIANTS = [
+    line.split(" --root data ")[1].split(" --out ")[0].split()
+    for block in documented("sh")
+    for line in block.splitlines()
+    if " --root data --" in line and "--preset" not in line
+]
+
+
+@pytest.mark.parametrize("flags", VARIANTS, ids=" ".join)
+def test_every_documented_variant_becomes_a_model(command, data: Path, tmp_path: Path, flags) -> None:
+    ended = command(*words(data, "--out", tmp_path / "run", "--steps1", 2, "--steps2", 2, *flags))
+    assert ended.code == 0, ended.err
+    searcher = load_searcher(tmp_path / "run", "cpu")
+    scene = open_dataset("synthetic", data).scenes("test")[0]
+    embeddings = searcher.embed(load(scene.path), scene.boxes[:2])
+    assert embeddings.shape == (2, searcher.dim)
+    assert np.isfinite(embeddings).all()
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 0
+
+
+@pytest.mark.long  # a process and four more, each of which imports torch
+def test_the_documented_python_trains(data: Path, tmp_path: Path) -> None:
+    (program,) = documented("python")
+    few = """replace(
+    preset("compact-tiny"),
+    initial=replace(preset("compact-tiny").initial, steps=2),
+    joint=replace(preset("compact-tiny").joint, steps=2),
+)"""
+    assert program.count('preset("demo")') == 1
+    (tmp_path / "program.py").write_text(program.replace('preset("demo")', few))
+    (tmp_path / "data").symlink_to(data)
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    losses = load_searcher(tmp_path / "run", "cpu").settings.network.losses
+    assert losses.triplet_weight == 0.1
 
 
 def test_the_help_names_every_preset(command) -> None:

@@ -63,7 +63,7 @@ class Plan:
 
 def train(
     scenes: Sequence[Scene],
-    out: Path,
+    out: Path | str,
     settings: TrainingSettings,
     *,
     device: str = "auto",
@@ -88,7 +88,7 @@ def train(
         UsageError: ``out`` holds a run of other settings or data, or the settings contradict each other.
         LockedError: another process trains in ``out``.
     """
-    plan = make_plan(scenes, settings)
+    out, plan = Path(out), make_plan(scenes, settings)
     settings = plan.settings
     check_logs(settings.logs)
     team = gather_team(device, settings.precision)
