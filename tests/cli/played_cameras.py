@@ -35,7 +35,12 @@ class Played(Camera):
         self.asked: list[tuple[float, float | None]] = []
 
     def frames(
-        self, every: float = 1.0, *, most: int | None = None, seconds: float | None = None
+        self,
+        every: float = 1.0,
+        *,
+        most: int | None = None,
+        seconds: float | None = None,
+        idle: Callable[[], None] = lambda: None,
     ) -> Iterator[CameraFrame]:
         self.asked.append((every, seconds))
         for number, pixels in enumerate(self._shots):

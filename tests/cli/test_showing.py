@@ -8,6 +8,7 @@ import json
 import os
 import runpy
 import sys
+import threading
 import time
 import types
 from dataclasses import replace
@@ -19,8 +20,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import personsearch.cli.watch
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.named import Example, NamedPeople, NamedPerson
+from personsearch.indexing.watch_sources import Alert
 from personsearch.media.camera import Camera, CameraSettings
 
 film = runpy.run_path(str(Path(__file__).parents[1] / "media" / "films.py"))["film"]
@@ -518,6 +521,33 @@ def test_who_was_seen_last_is_told_though_the_camera_is_lost(command, ana, tmp_p
     ended = command(*camera_words(ana, tmp_path))
     assert [alert["person"] for alert in alerts(ended)] == ["Ana"]
     assert (ended.code, "camera yard cannot be reached: switched off" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_an_alert_does_not_wait_for_the_next_frame(command, ana, tmp_path, monkeypatch, index: bool) -> None:
+    told, tell = threading.Event(), personsearch.cli.watch.tell
+    in_time = []
+
+    def opener():
+        if not in_time:
+            yield lambda: scene(20)
+            in_time.append(told.wait(10))  # the camera stands still meanwhile
+        raise OSError("switched off")
+
+    def telling(alert: Alert) -> None:
+        tell(alert)
+        told.set()
+
+    still = Camera("yard", opener, CameraSettings(attempts=2, wait=0.01))
+    monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: still)
+    monkeypatch.setattr("personsearch.cli.watch.LOOK", 0.0)
+    monkeypatch.setattr("personsearch.gallery.batch.SECONDS", 0.3)
+    monkeypatch.setattr("personsearch.cli.watch.tell", telling)
+    words = camera_words(ana, tmp_path)
+    ended = command(*[word for word in words if index or word != "--index"])
+    assert [alert["person"] for alert in alerts(ended)] == ["Ana"]
+    assert in_time == [True]
+    assert "switched off" in ended.err
 
 
 @pytest.mark.parametrize("index", [True, False])

@@ -92,12 +92,42 @@ def test_a_model_that_fails_on_one_frame(tmp_path: Path, new_searcher: Callable)
     assert [f.error for f in report.failures if f.stage == "detect"] == ["RuntimeError: hiccup"]
 
 
-@pytest.mark.parametrize("name", ["../../etc", "/", "a/b", "..", "", "CON\0", "rtsp://h/../../x", "ü" * 300])
+@pytest.mark.parametrize(
+    "name", ["../../etc", "/", "a/b", "..", "", "CON\0", "rtsp://h/../../x", "ü" * 300, "入" * 99]
+)
 def test_no_name_of_a_camera_leads_elsewhere(name: str, tmp_path: Path) -> None:
     folder = folder_name(name)
     assert folder not in ("", ".", "..")
     assert (tmp_path / folder).resolve().parent == tmp_path.resolve()
-    assert len(folder) <= 100
+    assert 0 < len(folder.encode()) <= 200
+    (tmp_path / folder).mkdir()
+
+
+def test_cameras_named_in_any_script_have_folders_of_their_own() -> None:
+    assert folder_name("入口") != folder_name("出口")
+    assert folder_name("Su\u0308d") == folder_name("Süd")  # as some systems write it
+
+
+def test_who_was_seen_last_is_stored_though_no_frame_comes(
+    tmp_path: Path, new_searcher: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("personsearch.gallery.batch.SECONDS", 0.3)
+    stored = threading.Event()
+
+    def opener() -> Iterator[Grab]:
+        yield lambda: yard(True, 1)
+        assert stored.wait(20), "a camera that stands still keeps its people back"
+        yield lambda: yard(True, 9)
+
+    def look() -> None:
+        with Gallery.open(tmp_path / "g") as gallery:
+            if gallery.people:
+                stored.set()
+
+    camera = Camera("yard", opener, QUICK)
+    report = index_camera(camera, tmp_path / "g", new_searcher(), watch(tmp_path / "seen", most=2), idle=look)
+    assert report.added == 2
+    assert {failure.error for failure in report.failures} <= {"the stream ended"}
 
 
 def test_what_a_slow_camera_sees_does_not_wait_for_its_next_frame(

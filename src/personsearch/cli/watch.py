@@ -378,12 +378,15 @@ class _Run:
     def _index_camera(self, source: Camera, frames: Path, every: float) -> None:
         from personsearch.cli.failures import say
         from personsearch.indexing.cameras import Watch, index_camera
+        from personsearch.indexing.watch_gallery import after_each
 
         watch = self._gallery_watch(source.name)
         kept = Watch(folder=frames, every=every, seconds=self.how.lasting, min_score=self.how.conf)
-        looking = watch.after_each(LOOK, self.again)
+        look = watch.now_and_then(LOOK, self.again)
         try:
-            report = index_camera(source, self.gallery.path, self.searcher, kept, progress=looking)
+            report = index_camera(
+                source, self.gallery.path, self.searcher, kept, progress=after_each(look), idle=look
+            )
         finally:  # who was seen last is told, too, if the camera is lost or somebody ends the watch
             watch.look()
         for failure in report.failures:

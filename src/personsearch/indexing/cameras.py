@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+import unicodedata
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,12 +60,14 @@ def index_camera(
     watch: Watch,
     *,
     progress: Progress = silent,
+    idle: Callable[[], None] = lambda: None,
 ) -> IndexReport:
     """Put everybody whom a camera sees into the gallery, until the limits of ``watch`` or Ctrl-C.
 
     Frames that come faster than the model looks at them are dropped, never queued. A camera that
     breaks off is tried again. Ctrl-C commits what is finished; killed, at most the last two seconds
-    are missing from the gallery, and their pictures are in the folder.
+    are missing from the gallery, and their pictures are in the folder. Who was seen last is in the gallery
+    after two seconds, too, though no frame comes any more; ``idle`` is done then, twice a second.
 
     Returns:
         ``frames`` that were looked at, ``added`` pictures that were kept, ``people`` in them; breaks
@@ -86,7 +90,12 @@ def index_camera(
             folder.mkdir(parents=True, exist_ok=True)
         gallery.add_source(watch.folder)
         keeper = _Keeper(gallery, searcher, camera.name, folder, watch)
-        frames = camera.frames(watch.every, most=watch.most, seconds=watch.seconds)
+
+        def meanwhile() -> None:
+            gallery.keep_up()
+            idle()
+
+        frames = camera.frames(watch.every, most=watch.most, seconds=watch.seconds, idle=meanwhile)
         for frame in progress(frames, f"watching {camera.name}", total=watch.most):
             keeper.take(frame)
     health = camera.health
@@ -149,12 +158,16 @@ class _Keeper:
 
 
 def folder_name(camera: str) -> str:
-    """A camera's name as the name of a folder: nothing in it leads anywhere else.
+    """A camera's name as the name of a folder: nothing in it leads anywhere else, in 200 bytes at most.
 
     >>> folder_name("rtsp://10.0.0.7:554/../stream"), folder_name("..")
     ('rtsp_10.0.0.7_554_.._stream', 'camera')
+    >>> folder_name("Hof / Süd"), folder_name("入口 2")
+    ('Hof_Süd', '入口_2')
     """
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", camera).strip("._-")[:100] or "camera"
+    name = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", camera))
+    short = name.strip("._-").encode()[:200].decode(errors="ignore")  # file systems count bytes
+    return short.strip("._-") or "camera"
 
 
 def unused_file(folder: Path, seconds: float) -> Path:

@@ -85,24 +85,29 @@ class GalleryWatch:
 
         self.lookout.news(asked, alert)
 
-    def after_each(self, every: float, before: Callable[[], None] = lambda: None) -> Progress:
-        """A progress that passes items through and looks at the gallery meanwhile, once in ``every`` s.
+    def now_and_then(self, every: float, before: Callable[[], None] = lambda: None) -> Callable[[], None]:
+        """Looks at the gallery when it is called, once in ``every`` seconds; ``before`` is done first."""
+        last = time.monotonic()
 
-        Args:
-            every: seconds.
-            before: done before each look.
-        """
+        def due() -> None:
+            nonlocal last
+            if time.monotonic() - last >= every:
+                last = time.monotonic()
+                before()
+                self.look()
 
-        def passed(items: Iterable[T], label: str, *, total: int | None = None, done: int = 0) -> Iterator[T]:
-            last = time.monotonic()
-            for item in items:
-                yield item
-                if time.monotonic() - last >= every:
-                    last = time.monotonic()
-                    before()
-                    self.look()
+        return due
 
-        return passed
+
+def after_each(act: Callable[[], None]) -> Progress:
+    """A progress that passes items through and does ``act`` after each."""
+
+    def passed(items: Iterable[T], label: str, *, total: int | None = None, done: int = 0) -> Iterator[T]:
+        for item in items:
+            yield item
+            act()
+
+    return passed
 
 
 def _of(crowd: Arrived, some: Array) -> Arrived:

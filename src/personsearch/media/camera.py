@@ -111,7 +111,12 @@ class Camera:
     health: Health = field(default_factory=Health)
 
     def frames(
-        self, every: float = 1.0, *, most: int | None = None, seconds: float | None = None
+        self,
+        every: float = 1.0,
+        *,
+        most: int | None = None,
+        seconds: float | None = None,
+        idle: Callable[[], None] = lambda: None,
     ) -> Iterator[CameraFrame]:
         """The newest frame, at most one ``every`` seconds, until the limits or for ever.
 
@@ -119,6 +124,7 @@ class Camera:
             every: seconds between two frames.
             most: end after so many frames.
             seconds: end after so long.
+            idle: done by the caller's thread, twice a second, while no new frame comes.
 
         Raises:
             PersonSearchError: the camera could not be reached ``attempts`` times in a row, or sent
@@ -133,7 +139,7 @@ class Camera:
             while most is None or given < most:
                 if given and end is not None and time.monotonic() >= end:
                     break  # a camera quicker than the model has always a newer frame
-                taken = reader.take(end)
+                taken = reader.take(end, idle)
                 if taken is None:
                     ran_dry = True
                     break
@@ -169,19 +175,23 @@ class _Reader:
         with self._changed:
             self._changed.notify_all()
 
-    def take(self, end: float | None) -> CameraFrame | None:
+    def take(self, end: float | None, idle: Callable[[], None]) -> CameraFrame | None:
         """The newest frame that was not taken yet, waiting for one until ``end``; None for no more."""
         while True:
             with self._changed:
-                while self._newest is None and not self.stopped.is_set():
+                if self._newest is None and not self.stopped.is_set():
                     left = None if end is None else end - time.monotonic()
                     if left is not None and left <= 0:
                         return None
                     # Never without a limit: a wait without one cannot be interrupted on every system.
                     self._changed.wait(0.5 if left is None else min(left, 0.5))
-                if self._newest is None:
+                newest, self._newest = self._newest, None
+            if newest is None:
+                if self.stopped.is_set():
                     return None
-                (grab, when), self._newest = self._newest, None
+                idle()  # without the lock: the camera goes on meanwhile
+                continue
+            grab, when = newest
             try:
                 return CameraFrame(grab(), when)
             except Exception as error:  # one frame that cannot be converted is not the camera's end
