@@ -109,7 +109,7 @@ def reproduce(
     Whatever is missing is done: data, trainings, features, searches. Each stage leaves a file of
     raw results in OUT/results and is not done again; interrupted or killed, the same command goes on.
     The report lies in OUT/report, as Markdown and as one page of HTML, with the paper's numbers beside
-    these. Preset small is planned for 41 minutes on two cores, medium for 145; paper trains VGG16, on a GPU.
+    these. Preset small is planned for 41 minutes on two cores, medium for 144; paper trains VGG16, on a GPU.
 
     \b
     Examples:

@@ -67,7 +67,8 @@ def index_camera(
     Frames that come faster than the model looks at them are dropped, never queued. A camera that
     breaks off is tried again. Ctrl-C commits what is finished; killed, at most the last two seconds
     are missing from the gallery, and their pictures are in the folder. Who was seen last is in the gallery
-    after two seconds, too, though no frame comes any more; ``idle`` is done then, twice a second.
+    after the pause of ``every`` and some two seconds, though no frame comes any more; ``idle`` is done
+    then, twice a second.
 
     Returns:
         ``frames`` that were looked at, ``added`` pictures that were kept, ``people`` in them; breaks
