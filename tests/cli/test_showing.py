@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import runpy
@@ -21,6 +22,7 @@ import pytest
 from PIL import Image
 
 import personsearch.cli.watch
+import personsearch.cli.watch_camera
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.named import Example, NamedPeople, NamedPerson
 from personsearch.indexing.watch_sources import Alert
@@ -466,8 +468,8 @@ def yard(monkeypatch):
 
     def at(shots) -> list:
         monkeypatch.setattr("personsearch.media.camera.camera", partial(made, shots))
-        monkeypatch.setattr("personsearch.cli.watch.LOOK", 0.0)
-        monkeypatch.setattr("personsearch.cli.watch.RELOAD", 0.0)
+        monkeypatch.setattr("personsearch.cli.watch_camera.LOOK", 0.0)
+        monkeypatch.setattr("personsearch.cli.watch_camera.RELOAD", 0.0)
         return cameras
 
     return at
@@ -517,14 +519,13 @@ def test_who_was_seen_last_is_told_though_the_camera_is_lost(command, ana, tmp_p
 
     lost = Camera("yard", opener, CameraSettings(attempts=2, wait=0.01))
     monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: lost)
-    monkeypatch.setattr("personsearch.cli.watch.LOOK", 10.0**6)
+    monkeypatch.setattr("personsearch.cli.watch_camera.LOOK", 10.0**6)
     ended = command(*camera_words(ana, tmp_path))
     assert [alert["person"] for alert in alerts(ended)] == ["Ana"]
     assert (ended.code, "camera yard cannot be reached: switched off" in ended.err) == (1, True)
 
 
-@pytest.mark.parametrize("index", [True, False])
-def test_an_alert_does_not_wait_for_the_next_frame(command, ana, tmp_path, monkeypatch, index: bool) -> None:
+def test_an_alert_does_not_wait_for_the_next_frame(command, ana, tmp_path, monkeypatch) -> None:
     told, tell = threading.Event(), personsearch.cli.watch.tell
     in_time = []
 
@@ -540,14 +541,70 @@ def test_an_alert_does_not_wait_for_the_next_frame(command, ana, tmp_path, monke
 
     still = Camera("yard", opener, CameraSettings(attempts=2, wait=0.01))
     monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: still)
-    monkeypatch.setattr("personsearch.cli.watch.LOOK", 0.0)
     monkeypatch.setattr("personsearch.gallery.batch.SECONDS", 0.3)
     monkeypatch.setattr("personsearch.cli.watch.tell", telling)
-    words = camera_words(ana, tmp_path)
-    ended = command(*[word for word in words if index or word != "--index"])
+    ended = command(*camera_words(ana, tmp_path))
     assert [alert["person"] for alert in alerts(ended)] == ["Ana"]
     assert in_time == [True]
     assert "switched off" in ended.err
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_a_break_is_said_while_no_frame_comes(command, ana, tmp_path, monkeypatch, index: bool) -> None:
+    told, heard, tries, in_time = threading.Event(), threading.Event(), itertools.count(), []
+    say, tell = personsearch.cli.watch_camera.say, personsearch.cli.watch.tell
+
+    def saying(line: str) -> None:
+        say(line)
+        heard.set()
+
+    def telling(alert: Alert) -> None:
+        tell(alert)
+        told.set()
+
+    def opener():
+        if next(tries) == 0:
+            yield lambda: scene(20)
+            told.wait(10)
+            time.sleep(0.2)  # nobody is at the frame any more
+        else:
+            in_time.append(heard.wait(10))  # no frame comes, and the camera is not given up either
+        raise OSError("switched off")
+
+    still = Camera("yard", opener, CameraSettings(attempts=2, wait=0.01))
+    monkeypatch.setattr("personsearch.media.camera.camera", lambda *words, **more: still)
+    monkeypatch.setattr("personsearch.cli.watch_camera.say", saying)
+    monkeypatch.setattr("personsearch.cli.watch.tell", telling)
+    monkeypatch.setattr("personsearch.gallery.batch.SECONDS", 0.1)
+    monkeypatch.setattr("personsearch.cli.watch_camera.LOOK", 0.1)
+    words = camera_words(ana, tmp_path)
+    ended = command(*[word for word in words if index or word != "--index"])
+    assert in_time == [True]
+    assert ended.errors == [
+        "error: yard: switched off",  # the same reason a moment later is not said again
+        "error: camera yard cannot be reached: switched off (2 tries)",
+    ]
+
+
+def test_a_camera_that_breaks_all_the_time_is_said_now_and_then(capsys, monkeypatch) -> None:
+    clock = [100.0]
+    stopped = types.SimpleNamespace(monotonic=lambda: clock[0])
+    monkeypatch.setattr("personsearch.cli.watch_camera.time", stopped)
+    camera = Camera("yard", lambda: iter(()))
+    run = personsearch.cli.watch_camera.CameraRun(camera, None, 1.0, None, 0.5, lambda: None)
+    done = []
+    between = run._between(lambda: done.append(clock[0]), 2.0)
+    for reason in ["", "cut", "cut", "off", *["off"] * 12]:
+        camera.health.failures += bool(reason)
+        camera.health.last_error = reason
+        between()
+        clock[0] += 1.0
+    assert capsys.readouterr().err.splitlines() == [
+        "error: yard: cut",
+        "error: yard: off",
+        "error: yard: off",
+    ]
+    assert done == [102.0, 104.0, 106.0, 108.0, 110.0, 112.0, 114.0]
 
 
 @pytest.mark.parametrize("index", [True, False])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from personsearch.errors import PersonSearchError
 from personsearch.gallery.gallery import Gallery
@@ -87,13 +90,29 @@ def test_a_model_that_fails_on_one_frame(tmp_path: Path, new_searcher: Callable)
 
     searcher.detect = detect
     source = Camera("yard", Slow([yard(True, n) for n in range(3)]), QUICK)
-    report = index_camera(source, tmp_path / "g", searcher, watch(tmp_path / "seen", most=3))
+    heard: list[tuple[int, str]] = []
+    how = watch(tmp_path / "seen", most=3, complain=lambda failure: heard.append((len(calls), failure.error)))
+    report = index_camera(source, tmp_path / "g", searcher, how)
     assert report.added == 2
+    assert heard == [(2, "RuntimeError: hiccup")]  # before the third frame was looked at
     assert [f.error for f in report.failures if f.stage == "detect"] == ["RuntimeError: hiccup"]
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc", "/", "a/b", "..", "", "CON\0", "rtsp://h/../../x", "ü" * 300, "入" * 99]
+    "name",
+    [
+        "../../etc",
+        "/",
+        "a/b",
+        "..",
+        "",
+        "CON\0",
+        "rtsp://h/../../x",
+        "ü" * 300,
+        "入" * 99,
+        "\udcff",
+        "\u202e",
+    ],
 )
 def test_no_name_of_a_camera_leads_elsewhere(name: str, tmp_path: Path) -> None:
     folder = folder_name(name)
@@ -103,9 +122,39 @@ def test_no_name_of_a_camera_leads_elsewhere(name: str, tmp_path: Path) -> None:
     (tmp_path / folder).mkdir()
 
 
-def test_cameras_named_in_any_script_have_folders_of_their_own() -> None:
-    assert folder_name("入口") != folder_name("出口")
-    assert folder_name("Su\u0308d") == folder_name("Süd")  # as some systems write it
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("入口", "出口"),
+        ("कि", "की"),  # vowel signs alone differ
+        ("ทางเข้า", "ทางเขา"),  # a tone mark
+        ("gate 🚪", "gate 🌳"),
+        ("👍🏽", "👍🏿"),
+        ("入" * 99, "入" * 98 + "出"),  # longer than a folder's name may be
+        ("", ".."),
+        ("\udcff", "\udcfe"),  # bytes of a command line that are no text
+    ],
+)
+def test_cameras_named_in_any_script_have_folders_of_their_own(one: str, other: str) -> None:
+    assert folder_name(one) != folder_name(other)
+
+
+def test_what_can_be_read_in_a_camera_name_can_be_read_in_its_folder() -> None:
+    assert [folder_name(name) for name in ("कि", "ทางเข้า 2", "gate 🚪")] == ["कि", "ทางเข้า_2", "gate_🚪"]
+    assert folder_name("Su\u0308d") == folder_name("Süd") == "Süd"  # as some systems write it
+    assert folder_name("入" * 99).startswith("入" * 60)
+
+
+@given(st.text(), st.text())
+def test_names_share_a_folder_only_if_spaces_and_punctuation_are_all_that_differs(
+    one: str, other: str
+) -> None:
+    def letters(name: str) -> str:
+        composed = unicodedata.normalize("NFC", name)
+        return "".join(sign for sign in composed if sign.isalnum() or not sign.isascii())
+
+    if letters(one) != letters(other):
+        assert folder_name(one) != folder_name(other)
 
 
 def test_who_was_seen_last_is_stored_though_no_frame_comes(
@@ -146,3 +195,26 @@ def test_what_a_slow_camera_sees_does_not_wait_for_its_next_frame(
     how = watch(tmp_path / "seen", most=3)
     index_camera(source, tmp_path / "g", new_searcher(), how, progress=progress)
     assert people == [1, 1, 2]
+
+
+def test_who_is_seen_is_stored_in_the_pause_before_the_next_frame(
+    tmp_path: Path, new_searcher: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("personsearch.gallery.batch.SECONDS", 0.05)
+    monkeypatch.setattr("personsearch.media.camera.BREATH", 0.02)
+    events: list[str] = []
+
+    def look() -> None:
+        with Gallery.open(tmp_path / "g") as gallery:
+            events.append(f"{gallery.people} stored")
+
+    def progress(items: Iterator, label: str, **more: object) -> Iterator:
+        for item in items:
+            events.append("frame")
+            yield item
+
+    camera = Camera("yard", Slow([yard(True, 1), yard(True, 9)]), QUICK)
+    how = Watch(folder=tmp_path / "seen", every=0.5, most=2, seconds=20)
+    index_camera(camera, tmp_path / "g", new_searcher(), how, progress=progress, idle=look)
+    first = events.index("frame")
+    assert "1 stored" in events[first : events.index("frame", first + 1)]

@@ -60,7 +60,7 @@ def test_cameras_of_one_model_are_two_if_their_folders_are() -> None:
 
 def test_a_clock_set_back_does_not_blind_a_camera_watch(new_searcher: Callable) -> None:
     frames = [SimpleNamespace(pixels=FRAME, time=t) for t in (100.0, 101.0, 50.0, 51.0)]
-    camera = SimpleNamespace(name="yard", frames=lambda every, seconds: iter(frames))
+    camera = SimpleNamespace(name="yard", frames=lambda every, seconds, idle: iter(frames))
     crowds: list = []
     lookout = SimpleNamespace(news=lambda crowd, alert: crowds.append(crowd))
     watch = CameraWatch(camera=camera, searcher=new_searcher(), lookout=lookout, tell=print)

@@ -18,6 +18,7 @@ import pytest
 from personsearch.errors import PersonSearchError, UsageError
 from personsearch.media import camera as cameras
 from personsearch.media.camera import Camera, CameraSettings, Grab, camera, redacted
+from personsearch.types import Array
 
 QUICK = CameraSettings(open_timeout=5.0, read_timeout=5.0, wait=0.01, longest_wait=0.05, attempts=5)
 
@@ -236,3 +237,63 @@ def test_the_time_is_up_though_there_is_always_a_newer_frame(monkeypatch: pytest
         seen += 1
         clock[0] += 2.0
     assert seen == 1
+
+
+def test_the_pause_between_frames_is_not_idle_time_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cameras, "BREATH", 0.02)
+    events: list[str] = []
+    source = Camera("yard", lambda: grabs(0, 10**6), QUICK)
+    for _ in source.frames(0.2, most=2, seconds=20, idle=lambda: events.append("idle")):
+        events.append("frame")
+    first, second = (at for at, event in enumerate(events) if event == "frame")
+    assert second - first >= 5
+
+
+@pytest.mark.parametrize(("takes", "breaths"), [(0.0, [0.5, 0.5, 0.25]), (0.5, [0.5, 0.25]), (9.0, [0.5])])
+def test_what_is_done_in_a_pause_counts(
+    takes: float, breaths: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, waits = [0.0], []
+    monkeypatch.setattr(cameras, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+    reader = cameras._Reader(lambda: iter(()), QUICK, cameras.Health())
+    monkeypatch.setattr(reader.stopped, "wait", waits.append)
+
+    def idle() -> None:
+        clock[0] += takes
+
+    reader.rest(1.25, idle)
+    assert waits == breaths
+
+
+def test_a_frame_that_comes_as_the_camera_is_lost_is_given() -> None:
+    """It comes between two looks: after there was none, and before it is asked whether more may come."""
+    reader = cameras._Reader(lambda: iter(()), QUICK, cameras.Health())
+
+    class Race(threading.Condition):
+        def __exit__(self, *error: object) -> None:
+            super().__exit__(*error)
+            if not reader.stopped.is_set():
+                reader._newest = (lambda: np.zeros((4, 6, 3), np.uint8)), 7.0
+                reader.stopped.set()
+
+    reader._changed = Race()
+    taken = reader.take(time.monotonic() + 20, lambda: None)
+    assert taken is not None
+    assert taken.time == 7.0
+    assert reader.take(None, lambda: None) is None
+
+
+def test_frames_that_cannot_be_converted_keep_nobody_beyond_the_time_limit() -> None:
+    def broken() -> Array:
+        raise ValueError("no colours")
+
+    def opener() -> Iterator[Grab]:
+        while True:
+            yield broken
+
+    idle: list[int] = []
+    source = Camera("yard", opener, QUICK)
+    with pytest.raises(PersonSearchError, match=r"camera yard cannot be reached: .*no colours"):
+        list(source.frames(0.0, seconds=0.2, idle=lambda: idle.append(1)))
+    assert idle
+    assert no_threads_left()

@@ -30,7 +30,6 @@ from personsearch.cli.sources import (
     RecursiveOption,
     SourcesArgument,
     chosen_sampling,
-    incomplete,
     length_of,
     name_for,
     only_camera,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from personsearch.indexing.watch_gallery import GalleryWatch
     from personsearch.indexing.watch_sources import Alert
     from personsearch.indexing.watching import Bar, Lookout
-    from personsearch.media.camera import Camera
     from personsearch.media.sampling import Sampling
     from personsearch.progress import Progress
     from personsearch.types import Searcher
@@ -83,11 +81,6 @@ FramesOption = Annotated[
 ConfOption = Annotated[
     float, typer.Option("--conf", min=0, max=1, help="Whom the detector scores less is nobody.")
 ]
-RELOAD = 10.0
-"""Seconds after which a camera's watch reads the named people anew."""
-
-LOOK = 2.5
-"""Seconds after which a camera's watch that indexes looks at who came into the gallery."""
 
 
 def watch(
@@ -245,7 +238,6 @@ class _Run:
     lookout: Lookout
     again: Callable[[], None]
     how: _How
-    _breaks: int = 0
 
     def files(self, *, once: bool, index: bool, pause: float, progress: Progress) -> None:
         """Round after round over the files, until the time is up; or one round."""
@@ -337,59 +329,19 @@ class _Run:
 
     def camera(self, address: str, frames: Path | None, *, index: bool) -> None:
         """A camera, until the time is up."""
-        from personsearch.cli.failures import say
-        from personsearch.indexing.watch_sources import CameraWatch
+        from personsearch.cli.watch_camera import CameraRun
         from personsearch.media.camera import camera
 
-        every = float(self.how.sampling.value)
         source = camera(address, name=self.how.named)
-        if index and frames is not None:
-            self._index_camera(source, frames, every)
-            return
-        watch = CameraWatch(
+        run = CameraRun(
             camera=source,
             searcher=self.searcher,
-            lookout=self.lookout,
-            tell=tell,
-            every=every,
+            every=float(self.how.sampling.value),
             seconds=self.how.lasting,
-            frames=frames,
-            min_score=self.how.conf,
-            complain=say,
+            conf=self.how.conf,
+            again=self.again,
         )
-        last = time.monotonic()
-        for _ in watch.steps():
-            self._say_break(source)
-            if time.monotonic() - last >= RELOAD:
-                last = time.monotonic()
-                self.again()
-        self._say_break(source)
-        if source.health.failures or watch.failed:
-            raise incomplete(source)
-
-    def _say_break(self, source: Camera) -> None:
-        """Say that the camera broke off, once for each time."""
-        from personsearch.cli.failures import say
-
-        if source.health.failures > self._breaks:
-            self._breaks = source.health.failures
-            say(f"{source.name}: {source.health.last_error}")
-
-    def _index_camera(self, source: Camera, frames: Path, every: float) -> None:
-        from personsearch.cli.failures import say
-        from personsearch.indexing.cameras import Watch, index_camera
-        from personsearch.indexing.watch_gallery import after_each
-
-        watch = self._gallery_watch(source.name)
-        kept = Watch(folder=frames, every=every, seconds=self.how.lasting, min_score=self.how.conf)
-        look = watch.now_and_then(LOOK, self.again)
-        try:
-            report = index_camera(
-                source, self.gallery.path, self.searcher, kept, progress=after_each(look), idle=look
-            )
-        finally:  # who was seen last is told, too, if the camera is lost or somebody ends the watch
-            watch.look()
-        for failure in report.failures:
-            say(f"{failure.path}: {failure.error}")
-        if report.failures:
-            raise incomplete(source)
+        if index and frames is not None:
+            run.index(self._gallery_watch(source.name), frames)
+        else:
+            run.look(self.lookout, tell, frames)

@@ -32,6 +32,9 @@ from personsearch.media.camera import Camera, CameraFrame
 from personsearch.progress import Progress, silent
 from personsearch.types import Detections, Failure, IndexReport, Picture, Searcher
 
+LONGEST = 200
+"""Bytes of the name of a camera's folder."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
@@ -43,6 +46,7 @@ class Watch:
         most, seconds: end after so many frames, or so long; None: never.
         min_score: a frame is kept if somebody in it has at least this score.
         quality: of the JPEG files.
+        complain: told at once of every frame that the model failed on.
     """
 
     folder: Path
@@ -51,6 +55,7 @@ class Watch:
     seconds: float | None = None
     min_score: float = 0.5
     quality: int = 92
+    complain: Callable[[Failure], None] = lambda failure: None
 
 
 def index_camera(
@@ -65,10 +70,10 @@ def index_camera(
     """Put everybody whom a camera sees into the gallery, until the limits of ``watch`` or Ctrl-C.
 
     Frames that come faster than the model looks at them are dropped, never queued. A camera that
-    breaks off is tried again. Ctrl-C commits what is finished; killed, at most the last two seconds
-    are missing from the gallery, and their pictures are in the folder. Who was seen last is in the gallery
-    after the pause of ``every`` and some two seconds, though no frame comes any more; ``idle`` is done
-    then, twice a second.
+    breaks off is tried again. Ctrl-C commits what is finished. Who was seen is in the gallery some two
+    and a half seconds later, whether or not another frame comes, or as soon as the model is done with the
+    next frame where that takes longer; killed before, they are missing there, and their pictures are in
+    the folder. ``idle`` is done between two frames, twice a second.
 
     Returns:
         ``frames`` that were looked at, ``added`` pictures that were kept, ``people`` in them; breaks
@@ -127,7 +132,9 @@ class _Keeper:
         self._gallery.keep_up()
         seen = self._ask(Picture(frame.pixels, self._camera))
         if isinstance(seen, str):
-            self.failures.append(Failure(path=self._camera, stage="detect", error=seen))
+            failure = Failure(path=self._camera, stage="detect", error=seen)
+            self.failures.append(failure)
+            self._watch.complain(failure)
             return
         if (seen.scores >= self._watch.min_score).any():
             with uninterrupted():
@@ -161,14 +168,30 @@ class _Keeper:
 def folder_name(camera: str) -> str:
     """A camera's name as the name of a folder: nothing in it leads anywhere else, in 200 bytes at most.
 
+    Letters with their marks, digits and pictographs stay; spaces and punctuation become ``_``. What is
+    too long, or has anything else in it, ends in eight digits of the whole name's SHA-256, so that no
+    other camera shares its folder.
+
     >>> folder_name("rtsp://10.0.0.7:554/../stream"), folder_name("..")
-    ('rtsp_10.0.0.7_554_.._stream', 'camera')
-    >>> folder_name("Hof / Süd"), folder_name("入口 2")
-    ('Hof_Süd', '入口_2')
+    ('rtsp_10.0.0.7_554_.._stream', 'camera-5ec1f7e7')
+    >>> folder_name("Hof / Süd"), folder_name("入口 2"), folder_name("की 🚪")
+    ('Hof_Süd', '入口_2', 'की_🚪')
     """
-    name = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", camera))
-    short = name.strip("._-").encode()[:200].decode(errors="ignore")  # file systems count bytes
-    return short.strip("._-") or "camera"
+    name = unicodedata.normalize("NFC", camera)  # one name, however a system writes its accents
+    kept = "".join(sign if _stays(sign) else "\0" for sign in name)
+    short = re.sub("\0+", "_", kept).strip("._-")
+    plain = all(_stays(sign) or sign.isascii() for sign in name)
+    if short and plain and len(short.encode()) <= LONGEST:  # file systems count bytes
+        return short
+    mark = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+    stem = short.encode()[: LONGEST - 1 - len(mark)].decode(errors="ignore").strip("._-")
+    return f"{stem or 'camera'}-{mark}"
+
+
+def _stays(sign: str) -> bool:
+    """Whether a character of a camera's name may stand in the name of a folder."""
+    category = unicodedata.category(sign)
+    return category[0] in "LMN" or category == "So" or sign in "._-"
 
 
 def unused_file(folder: Path, seconds: float) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,19 +83,6 @@ class GalleryWatch:
             self.tell(alert_of(match, seen, about))
 
         self.lookout.news(asked, alert)
-
-    def now_and_then(self, every: float, before: Callable[[], None] = lambda: None) -> Callable[[], None]:
-        """Looks at the gallery when it is called, once in ``every`` seconds; ``before`` is done first."""
-        last = time.monotonic()
-
-        def due() -> None:
-            nonlocal last
-            if time.monotonic() - last >= every:
-                last = time.monotonic()
-                before()
-                self.look()
-
-        return due
 
 
 def after_each(act: Callable[[], None]) -> Progress:

@@ -198,6 +198,7 @@ class CameraWatch:
         seconds: end after so long; None: never.
         frames: folder in which the pictures of alerts are kept; None keeps none.
         complain: told of every frame that the model failed on.
+        idle: done between two frames, as :meth:`personsearch.media.camera.Camera.frames` says.
     """
 
     camera: Camera
@@ -209,6 +210,7 @@ class CameraWatch:
     frames: Path | None = None
     min_score: float = 0.5
     complain: Callable[[str], None] = warnings.warn
+    idle: Callable[[], None] = lambda: None
 
     @property
     def failed(self) -> int:
@@ -224,7 +226,7 @@ class CameraWatch:
         settings = TrackletSettings(max_gap=max(2.0, 2.5 * self.every))
         tracker = Tracker(settings, first=int(time.time() * 1000))
         last = -np.inf
-        for frame in self.camera.frames(self.every, seconds=self.seconds):
+        for frame in self.camera.frames(self.every, seconds=self.seconds, idle=self.idle):
             if frame.time <= last:  # the clock of this machine was set back: the old tracklets cannot go on
                 tracker = Tracker(settings, first=tracker.tracklets)
             last = frame.time

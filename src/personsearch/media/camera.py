@@ -45,6 +45,9 @@ FORMATS = "rtsp,mpegts,mpjpeg,mjpeg,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,h2
 Grab = Callable[[], Array]
 """A frame that has arrived; called, it gives (h, w, 3) uint8 RGB upright pixels."""
 
+BREATH = 0.5
+"""Seconds between two calls of ``idle`` while nothing else is to be done."""
+
 Opener = Callable[[], Iterator[Grab]]
 """Connects (or raises) and gives frames until the camera ends (or raises)."""
 
@@ -124,7 +127,8 @@ class Camera:
             every: seconds between two frames.
             most: end after so many frames.
             seconds: end after so long.
-            idle: done by the caller's thread, twice a second, while no new frame comes.
+            idle: done by the caller's thread, twice a second, between two frames: while none comes,
+                and in the pause of ``every``.
 
         Raises:
             PersonSearchError: the camera could not be reached ``attempts`` times in a row, or sent
@@ -146,8 +150,8 @@ class Camera:
                 yield taken
                 given += 1
                 pause = every if end is None else min(every, end - time.monotonic())
-                if pause > 0 and not (most is not None and given >= most):
-                    reader.stopped.wait(pause)
+                if not (most is not None and given >= most):
+                    reader.rest(pause, idle)
         finally:
             reader.stop()
             thread.join(timeout=5)
@@ -175,27 +179,37 @@ class _Reader:
         with self._changed:
             self._changed.notify_all()
 
+    def rest(self, seconds: float, idle: Callable[[], None]) -> None:
+        """Wait so long, in short breaths; what ``idle`` takes counts. Over at once if the camera is lost."""
+        while seconds > 0:
+            breath = min(seconds, BREATH)
+            if self.stopped.wait(breath):
+                return
+            begun = time.monotonic()
+            idle()
+            seconds -= breath + time.monotonic() - begun
+
     def take(self, end: float | None, idle: Callable[[], None]) -> CameraFrame | None:
         """The newest frame that was not taken yet, waiting for one until ``end``; None for no more."""
         while True:
             with self._changed:
                 if self._newest is None and not self.stopped.is_set():
-                    left = None if end is None else end - time.monotonic()
-                    if left is not None and left <= 0:
-                        return None
+                    left = BREATH if end is None else end - time.monotonic()
                     # Never without a limit: a wait without one cannot be interrupted on every system.
-                    self._changed.wait(0.5 if left is None else min(left, 0.5))
+                    self._changed.wait(max(0.0, min(left, BREATH)))
                 newest, self._newest = self._newest, None
-            if newest is None:
-                if self.stopped.is_set():
-                    return None
-                idle()  # without the lock: the camera goes on meanwhile
-                continue
-            grab, when = newest
-            try:
-                return CameraFrame(grab(), when)
-            except Exception as error:  # one frame that cannot be converted is not the camera's end
-                self._note(error)
+                over = self.stopped.is_set()  # asked later, it may be true of a frame that came meanwhile
+            if newest is not None:
+                grab, when = newest
+                try:
+                    return CameraFrame(grab(), when)
+                except Exception as error:  # one frame that cannot be converted is not the camera's end
+                    self._note(error)
+            elif over:
+                return None
+            if end is not None and time.monotonic() >= end:
+                return None
+            idle()  # without the lock: the camera goes on meanwhile
 
     def run(self) -> None:
         """Connect, read, and after a break connect again, until stopped."""
