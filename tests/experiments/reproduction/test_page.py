@@ -223,8 +223,16 @@ def test_results_without_what_newer_ones_hold_say_so(made: Reproduction) -> None
     assert "by table 2" not in whole
 
 
-def test_softmax_stands_among_the_k(made: Reproduction) -> None:
-    assert "| softmax (601 classes) | 50.0 (" in report_of(made)
+def test_softmax_is_spoken_of_where_the_results_hold_it(made: Reproduction) -> None:
+    sweep = made.results["sweep"]
+    known = [row for row in sweep["rows"] if row["k"] is not None]
+    whole, without = report_of(made), report_of(made, sweep={**sweep, "rows": known})
+    assert ("| softmax (601 classes) |" in whole, "| softmax (601 classes) |" in without) == (True, False)
+    assert ("K = C + 1 is the plain softmax." in whole, "which these results do not hold" in whole) == (
+        True,
+        False,
+    )
+    assert "K = C + 1 would be the plain softmax, which these results do not hold." in without
 
 
 def test_what_of_a_given_ablation_was_not_checked_is_said(made: Reproduction) -> None:

@@ -283,9 +283,43 @@ def test_softmax_is_trained_beside_the_other_k(
     made_here.mkdir(parents=True)
     for name in (trainings.WEIGHTS, trainings.CONFIG):
         (made_here / name).write_text(name)
+    alone = trainings.sweep_settings(Workshop(it, tmp_path / "elsewhere"))
     trained.clear()
     assert trainings.sweep(shop)["rows"][-1]["of"] == made_here
     assert [k for _, _, k, _, _ in trained] == [4, 300]
+    assert trainings.sweep_settings(shop) == {
+        **alone,
+        "softmax": trainings.folder_fingerprint(made_here),  # another one, and the sweep is made again
+    }
+    brought = Workshop(dataclasses.replace(it, ablation=tmp_path / "brought"), tmp_path / "out")
+    brought.__dict__["ours"] = shop.ours
+    trained.clear()  # an ablation from elsewhere has no models, and may be of other settings
+    assert trainings.sweep(brought)["rows"][-1]["of"] == sweep / "softmax-0"
+    assert [k for _, _, k, _, _ in trained] == [4, 300, preset_k]
+    assert trainings.sweep_settings(brought) == alone
+
+
+def test_the_sweep_wants_no_ablation(root: Path) -> None:
+    assert [stage.name for stage in stages_of(("sweep",))] == ["data", "ours", "sweep"]
+    with_ablation = [stage.name for stage in stages_of(("sweep", "fig6"))]
+    assert with_ablation.index("ablation") < with_ablation.index("sweep")  # which then uses its softmax
+
+
+def test_what_was_brought_along_takes_no_time_in_the_plan(tmp_path: Path) -> None:
+    it = asked(size=size_called("medium"))
+    items = chosen_items(("all",), it)
+    (tmp_path / "brought").mkdir()
+    (tmp_path / "brought" / "rss-longer-0.json").write_text("{}")
+
+    def minutes(it: Asked) -> dict[str, float]:
+        plan = plan_of(items, it, tmp_path / "out")
+        return {one.stage.name: one.minutes or 0.0 for one in plan}
+
+    whole, brought = minutes(it), minutes(dataclasses.replace(it, ablation=tmp_path / "brought"))
+    assert {name for name in whole if whole[name] != brought[name]} == {"ablation", "best"}
+    assert max(brought["ablation"], brought["best"]) <= 1
+    given = minutes(dataclasses.replace(it, model=tmp_path, best=tmp_path))
+    assert {name for name in whole if whole[name] != given[name]} == {"ours", "best"}
 
 
 def test_the_loss_at_the_end_by_hand(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def _stages() -> dict[str, Stage]:
         work=trainings.train_ours,
         settings=trainings.ours_settings,
         intact=trainings.ours_intact,
+        given=lambda shop: shop.asked.model is not None,
         trained=training_times.ours,
     )
     parts = tuple(
@@ -78,12 +79,13 @@ def _stages() -> dict[str, Stage]:
             needs=("data",),
             work=ablations.ablate,
             settings=ablations.ablate_settings,
+            given=lambda shop: shop.foreign_ablation is not None,
             trained=training_times.ablation,
         ),
         Stage(
             name="sweep",
             title="RSS with other K",
-            needs=("data", "ours", "ablation"),
+            needs=("data", "ours"),
             work=trainings.sweep,
             settings=trainings.sweep_settings,
             trained=training_times.sweep,
@@ -94,6 +96,7 @@ def _stages() -> dict[str, Stage]:
             needs=("data",),
             work=trainings.best,
             settings=trainings.best_settings,
+            given=trainings.best_given,
             trained=training_times.best,
         ),
     )
@@ -175,7 +178,7 @@ ITEMS: Mapping[str, tuple[str, ...]] = {
     "speed": ("speed",),
     "failures": ("failures",),
     "cost": ("cost", "table2"),
-    "sweep": ("sweep", "ablation"),
+    "sweep": ("sweep",),
     "best": ("best", "table2", "gallery"),
 }
 """What can be asked for, in the order of the report, with the stages it is made of."""

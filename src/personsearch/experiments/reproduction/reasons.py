@@ -89,8 +89,8 @@ BY_ITEM = {
         "counted as trained, as in figure 4; a searcher that is opened has its norms folded into its layers."
     ),
     "sweep": (
-        "All runs start from the same stage 1 and differ in K alone; K = C + 1 is the plain softmax. "
-        "The paper says that 100 works well and shows no other."
+        "All runs start from the same stage 1 and differ in K alone. The paper says that 100 works well and "
+        "shows no other."
     ),
     "best": (
         "Trained longer than the network of the tables. The presets of these trainings were made by people "
@@ -116,6 +116,8 @@ NO_INTERVALS = (
     " These results are from before intervals of AP, recall and precision were drawn, and do not hold what "
     "they would be drawn from."
 )
+SOFTMAX = " K = C + 1 is the plain softmax."
+NO_SOFTMAX = " K = C + 1 would be the plain softmax, which these results do not hold."
 SWEEP_GIVEN = " Our network was given (--model) and did not start there."
 
 
@@ -140,8 +142,9 @@ def of_item(item: str, asked: Asked, results: Mapping[str, Any]) -> str:
         text += " Detection recall has no interval where a run did not note who was found in which picture."
     if item == "speed" and asked.size.name != "paper":
         text += SPEED_COMPACT
-    if item == "sweep" and results.get("ours", {}).get("given"):
-        text += SWEEP_GIVEN
+    if item == "sweep":
+        text += SOFTMAX if any(row["k"] is None for row in results["sweep"]["rows"]) else NO_SOFTMAX
+        text += SWEEP_GIVEN if results.get("ours", {}).get("given") else ""
     return text
 
 

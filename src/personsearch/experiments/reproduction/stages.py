@@ -54,6 +54,7 @@ class Stage:
         intact: whether what the result speaks of is still there (a model's folder).
         trained: seconds that its trainings took in all their runs, as their own folders tell; None where
             it trains nothing, or what it works with was given.
+        given: whether what it would train was brought along, so that it takes a minute at most.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Stage:
     settings: Callable[[Workshop], dict[str, Any]] = _nothing
     intact: Callable[[Workshop, Mapping[str, Any]], bool] = _intact
     trained: Callable[[Workshop], float | None] = _untrained
+    given: Callable[[Workshop], bool] = lambda shop: False
 
 
 def ordered(stages: Mapping[str, Stage], wanted: Sequence[str]) -> tuple[Stage, ...]:
@@ -185,7 +187,10 @@ def planned(stages: Sequence[Stage], ledger: Ledger, shop: Workshop) -> tuple[Pl
         done = not open_ones & set(stage.needs) and ledger.current(stage, shop) is not None
         if not done:
             open_ones.add(stage.name)
-        plan.append(Planned(stage=stage, done=done, minutes=shop.size.minutes.get(stage.name)))
+        minutes = shop.size.minutes.get(stage.name)
+        if minutes is not None and stage.given(shop):
+            minutes = min(minutes, 1.0)
+        plan.append(Planned(stage=stage, done=done, minutes=minutes))
     return tuple(plan)
 
 

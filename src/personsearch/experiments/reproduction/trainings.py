@@ -161,8 +161,10 @@ def of_part(kind: str) -> dict[str, Callable[..., Any]]:
 
 
 def sweep_settings(shop: Workshop) -> dict[str, Any]:
-    """Which K; softmax, which is K = C + 1, is always beside them."""
-    return {"k": list(shop.size.sweep), "softmax": "trained", "draws": DRAWS}
+    """Which K, and which softmax, which is K = C + 1, is beside them."""
+    made_here = _ablated_softmax(shop)
+    softmax = "of its own" if made_here is None else folder_fingerprint(made_here)
+    return {"k": list(shop.size.sweep), "softmax": softmax, "draws": DRAWS}
 
 
 def sweep(shop: Workshop) -> dict[str, Any]:
@@ -171,9 +173,9 @@ def sweep(shop: Workshop) -> dict[str, Any]:
     base, start = shop.base(), _start(shop, scenes)
     with_k = [(k, f"k{k}-{shop.seed}", with_loss(base, "rss", k=k)) for k in shop.size.sweep]
     rows = []
-    for k, name, settings in (*with_k, (None, softmax_name(shop), with_loss(base, "softmax"))):
-        folder = shop.ablation / name
-        if k is not None or folder_fingerprint(folder) is None:  # else the ablation made here has trained it
+    for k, name, settings in (*with_k, (None, _softmax_name(shop), with_loss(base, "softmax"))):
+        folder = _ablated_softmax(shop) if k is None else None
+        if folder is None:
             folder = shop.out / "sweep" / name
             _train_on(shop, scenes, folder, settings, start)
         rows.append({"k": k, **_scored(shop, load_searcher(folder, shop.asked.device))})
@@ -181,9 +183,16 @@ def sweep(shop: Workshop) -> dict[str, Any]:
     return {"classes": _classes(shop), "rows": sorted(rows, key=lambda row: row["k"] or float("inf"))}
 
 
-def softmax_name(shop: Workshop) -> str:
+def _softmax_name(shop: Workshop) -> str:
     """Of the folder of the softmax run of our seed, as the ablation calls it, too."""
     return f"softmax-{shop.seed}"
+
+
+def _ablated_softmax(shop: Workshop) -> Path | None:
+    """The softmax run of an ablation that was made here; one made elsewhere may be of other settings."""
+    folder = shop.ablation / _softmax_name(shop)
+    mine = shop.foreign_ablation is None and folder_fingerprint(folder) is not None
+    return folder if mine else None
 
 
 def _train_on(
@@ -233,6 +242,11 @@ def best_settings(shop: Workshop) -> dict[str, Any]:
     if brought is not None:
         return {"results": sha256_of(brought)}
     return {"training": shaping(_best_training(shop).to_json())}
+
+
+def best_given(shop: Workshop) -> bool:
+    """Whether it is not trained here."""
+    return shop.asked.best is not None or _brought(shop) is not None
 
 
 def best(shop: Workshop) -> dict[str, Any]:
