@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from personsearch.datasets.synthetic.presets import preset
 from personsearch.images import load
 from personsearch.model.checkpoint import load_searcher
 from personsearch.training.presets import PRESETS
+from personsearch.training.presets import preset as training_preset
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +79,32 @@ VARIANTS = [
 ]
 
 
+SETTING = {
+    "--loss": (("model", "network", "losses", "identity"), str),
+    "--cover": (("augment", "cover"), float),
+    "--correction": (("model", "network", "losses", "correction"), str),
+    "--trunk": (("model", "trunk"), str),
+    "--norm": (("model", "trunk_options", "norm"), str),
+    "--pyramid": (("model", "trunk_options", "pyramid"), lambda _: 16),
+}
+"""Where in settings.json a flag of the document is to be seen, and as what."""
+PLAIN = training_preset("compact-tiny").to_json()
+"""The settings without flags."""
+
+
+def test_the_document_shows_every_kind_of_variant() -> None:
+    assert {word for flags in VARIANTS for word in flags if word.startswith("--")} == set(SETTING)
+
+
 @pytest.mark.parametrize("flags", VARIANTS, ids=" ".join)
 def test_every_documented_variant_becomes_a_model(command, data: Path, tmp_path: Path, flags) -> None:
     ended = command(*words(data, "--out", tmp_path / "run", "--steps1", 2, "--steps2", 2, *flags))
     assert ended.code == 0, ended.err
+    settings = json.loads((tmp_path / "run" / "settings.json").read_text())["settings"]
+    for flag, value in zip(flags, [*flags[1:], ""], strict=True):
+        if flag.startswith("--"):
+            keys, read = SETTING[flag]
+            assert reduce(getitem, keys, settings) == read(value) != reduce(getitem, keys, PLAIN), flag
     searcher = load_searcher(tmp_path / "run", "cpu")
     scene = open_dataset("synthetic", data).scenes("test")[0]
     embeddings = searcher.embed(load(scene.path), scene.boxes[:2])
