@@ -44,7 +44,9 @@ class Played(Camera):
     ) -> Iterator[CameraFrame]:
         self.asked.append((every, seconds))
         for number, pixels in enumerate(self._shots):
+            idle()
             yield CameraFrame(np.array(pixels), self._begin + number * every)
+        idle()
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, pixels: Array, why: str) -> Callable[[], Camera]:

@@ -287,13 +287,47 @@ def test_frames_that_cannot_be_converted_keep_nobody_beyond_the_time_limit() -> 
     def broken() -> Array:
         raise ValueError("no colours")
 
-    def opener() -> Iterator[Grab]:
-        while True:
-            yield broken
+    reader = cameras._Reader(lambda: iter(()), QUICK, cameras.Health())
 
+    class Quick(threading.Condition):
+        def __enter__(self) -> bool:
+            entered = super().__enter__()
+            reader._newest = broken, 7.0  # there is always a newer one
+            return entered
+
+    reader._changed = Quick()
     idle: list[int] = []
-    source = Camera("yard", opener, QUICK)
-    with pytest.raises(PersonSearchError, match=r"camera yard cannot be reached: .*no colours"):
-        list(source.frames(0.0, seconds=0.2, idle=lambda: idle.append(1)))
+    assert reader.take(time.monotonic() + 0.05, lambda: idle.append(1)) is None
     assert idle
-    assert no_threads_left()
+    assert "no colours" in reader._health.last_error
+
+
+def test_a_camera_quicker_than_whoever_looks_leaves_time_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No wait, no pause, and yet: what is done in between is done every ten frames of a second each."""
+    clock = [0.0]
+    stopped = types.SimpleNamespace(monotonic=lambda: clock[0], time=time.time)
+    monkeypatch.setattr("personsearch.media.camera.time", stopped)
+    monkeypatch.setattr("personsearch.media.pacing.time", stopped)
+    monkeypatch.setattr(cameras, "BREATH", 10.0)
+    idle: list[float] = []
+    source = Camera("yard", lambda: grabs(0, 10**6, 0.0), QUICK)
+    for _ in source.frames(0.0, most=25, idle=lambda: idle.append(clock[0])):
+        clock[0] += 1.0
+    assert idle == [0.0, 9.0, 18.0]  # nine tenths of a breath: a wait may end a moment early
+
+
+def test_whoever_sees_a_break_reads_its_reason() -> None:
+    """A break is polled for by another thread: the reason is there before the number grows."""
+
+    class Watched(cameras.Health):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "failures" and value:
+                assert self.last_error
+            super().__setattr__(name, value)
+
+    source = Camera("yard", lambda: iter(()), QUICK, Watched())
+    with pytest.raises(PersonSearchError, match="the stream ended"):
+        list(source.frames(0.0, seconds=5))
+    assert source.health.failures == 5

@@ -22,10 +22,10 @@ RELOAD = 10.0
 """Seconds after which a camera's watch reads the named people anew."""
 
 LOOK = 1.0
-"""Seconds after which a camera's watch that indexes does so, and looks at who came into the gallery."""
+"""Seconds after which a camera's watch that indexes looks at who came into the gallery."""
 
 AGAIN = 10.0
-"""Seconds after which a break is said though the last one had the same reason."""
+"""Seconds for which breaks for one and the same reason are said once."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class CameraRun:
     seconds: float | None
     conf: float
     again: Callable[[], None]
-    _said: int = 0
+    _seen: int = 0
     _reason: str = ""
     _when: float = 0.0
 
@@ -59,6 +59,7 @@ class CameraRun:
             PartialFailure: it broke off on the way, or the model failed on some frames.
         """
         from personsearch.indexing.watch_sources import CameraWatch
+        from personsearch.media.pacing import now_and_then
 
         watch = CameraWatch(
             camera=self.camera,
@@ -70,10 +71,10 @@ class CameraRun:
             frames=frames,
             min_score=self.conf,
             complain=say,
-            idle=self._between(self.again, RELOAD),
+            idle=self._between(now_and_then(self.again, RELOAD)),
         )
         for _ in watch.steps():
-            watch.idle()  # who is slower than the camera never rests
+            pass
         self._say_break()
         if self.camera.health.failures or watch.failed:
             raise incomplete(self.camera)
@@ -85,45 +86,38 @@ class CameraRun:
             PersonSearchError, PartialFailure: as for :meth:`look`.
         """
         from personsearch.indexing.cameras import Watch, index_camera
-        from personsearch.indexing.watch_gallery import after_each
+        from personsearch.media.pacing import now_and_then
 
         def complain(failure: Failure) -> None:
             say(f"{failure.path}: the model failed: {failure.error}")
 
-        def look() -> None:
-            self.again()
-            watch.look()
-
         how = Watch(
             folder=frames, every=self.every, seconds=self.seconds, min_score=self.conf, complain=complain
         )
-        idle = self._between(look, LOOK)
+        idle = self._between(now_and_then(self.again, RELOAD), now_and_then(watch.look, LOOK))
         try:
-            report = index_camera(
-                self.camera, watch.gallery.path, self.searcher, how, progress=after_each(idle), idle=idle
-            )
+            report = index_camera(self.camera, watch.gallery.path, self.searcher, how, idle=idle)
         finally:  # who was seen last is told, too, if the camera is lost or somebody ends the watch
             watch.look()
         self._say_break()
         if report.failures:
             raise incomplete(self.camera)
 
-    def _between(self, act: Callable[[], None], every: float) -> Callable[[], None]:
-        """What is done between two frames: breaks are said, and ``act`` is done once in ``every`` seconds."""
-        done = time.monotonic()
+    def _between(self, *acts: Callable[[], None]) -> Callable[[], None]:
+        """What is done between two frames: breaks are said, and then these."""
 
-        def due() -> None:
-            nonlocal done
+        def between() -> None:
             self._say_break()
-            if time.monotonic() - done >= every:
-                done = time.monotonic()
+            for act in acts:
                 act()
 
-        return due
+        return between
 
     def _say_break(self) -> None:
-        """Say that the camera broke off; one that does so all the time is said now and then."""
-        health, now = self.camera.health, time.monotonic()
-        if health.failures > self._said and (health.last_error != self._reason or now - self._when >= AGAIN):
-            self._said, self._reason, self._when = health.failures, health.last_error, now
-            say(f"{self.camera.name}: {health.last_error}")
+        """Say that the camera broke off, unless it did so a moment ago for the same reason."""
+        failures, reason, now = self.camera.health.failures, self.camera.health.last_error, time.monotonic()
+        if failures > self._seen:
+            self._seen = failures
+            if reason != self._reason or now - self._when >= AGAIN:
+                self._reason, self._when = reason, now
+                say(f"{self.camera.name}: {reason}")

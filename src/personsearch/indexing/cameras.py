@@ -19,7 +19,6 @@ from pathlib import Path
 
 from personsearch.errors import InputError
 from personsearch.files import disk_errors, write_bytes
-from personsearch.gallery.batch import SECONDS
 from personsearch.gallery.folder import is_gallery
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.interrupt import uninterrupted
@@ -31,6 +30,9 @@ from personsearch.indexing.model_failures import CarefulSearcher
 from personsearch.media.camera import Camera, CameraFrame
 from personsearch.progress import Progress, silent
 from personsearch.types import Detections, Failure, IndexReport, Picture, Searcher
+
+JOINERS = "\u200c\u200d"
+"""They shape Persian and Indic words, and make one emoji of several."""
 
 LONGEST = 200
 """Bytes of the name of a camera's folder."""
@@ -70,10 +72,10 @@ def index_camera(
     """Put everybody whom a camera sees into the gallery, until the limits of ``watch`` or Ctrl-C.
 
     Frames that come faster than the model looks at them are dropped, never queued. A camera that
-    breaks off is tried again. Ctrl-C commits what is finished. Who was seen is in the gallery some two
-    and a half seconds later, whether or not another frame comes, or as soon as the model is done with the
-    next frame where that takes longer; killed before, they are missing there, and their pictures are in
-    the folder. ``idle`` is done between two frames, twice a second.
+    breaks off is tried again. Ctrl-C commits what is finished. Who was seen is in the gallery two and a
+    half seconds later, whether or not another frame comes; a frame that the model is at by then delays it
+    by as long as it takes. Killed before, they are missing there, and their pictures are in the folder.
+    ``idle`` is done between two frames, as :meth:`Camera.frames` says.
 
     Returns:
         ``frames`` that were looked at, ``added`` pictures that were kept, ``people`` in them; breaks
@@ -129,18 +131,15 @@ class _Keeper:
     def take(self, frame: CameraFrame) -> None:
         """Look at one frame."""
         self.frames += 1
-        self._gallery.keep_up()
         seen = self._ask(Picture(frame.pixels, self._camera))
         if isinstance(seen, str):
             failure = Failure(path=self._camera, stage="detect", error=seen)
             self.failures.append(failure)
             self._watch.complain(failure)
-            return
-        if (seen.scores >= self._watch.min_score).any():
+        elif (seen.scores >= self._watch.min_score).any():
             with uninterrupted():
                 self._keep(frame, seen)
-            if self._watch.every >= SECONDS:  # the next frame, at which it would be committed, is far off
-                self._gallery.flush()
+        self._gallery.keep_up()  # the model may have been slow
 
     def _keep(self, frame: CameraFrame, seen: Detections) -> None:
         content = encode_jpeg(frame.pixels, self._watch.quality)
@@ -168,9 +167,9 @@ class _Keeper:
 def folder_name(camera: str) -> str:
     """A camera's name as the name of a folder: nothing in it leads anywhere else, in 200 bytes at most.
 
-    Letters with their marks, digits and pictographs stay; spaces and punctuation become ``_``. What is
-    too long, or has anything else in it, ends in eight digits of the whole name's SHA-256, so that no
-    other camera shares its folder.
+    Letters of all scripts with their marks, digits and emoji stay; spaces, punctuation and other signs
+    become ``_`` and fall away at the ends. A name that is too long, or has control characters or the like
+    in it, ends in eight digits of its SHA-256.
 
     >>> folder_name("rtsp://10.0.0.7:554/../stream"), folder_name("..")
     ('rtsp_10.0.0.7_554_.._stream', 'camera-5ec1f7e7')
@@ -180,18 +179,21 @@ def folder_name(camera: str) -> str:
     name = unicodedata.normalize("NFC", camera)  # one name, however a system writes its accents
     kept = "".join(sign if _stays(sign) else "\0" for sign in name)
     short = re.sub("\0+", "_", kept).strip("._-")
-    plain = all(_stays(sign) or sign.isascii() for sign in name)
-    if short and plain and len(short.encode()) <= LONGEST:  # file systems count bytes
+    bare = short.strip("._-" + JOINERS)
+    plain = all(_stays(sign) or unicodedata.category(sign)[0] in "PSZ" for sign in name)
+    if bare and bare == short and plain and len(short.encode()) <= LONGEST:  # file systems count bytes
         return short
     mark = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
-    stem = short.encode()[: LONGEST - 1 - len(mark)].decode(errors="ignore").strip("._-")
+    stem = bare.encode()[: LONGEST - 1 - len(mark)].decode(errors="ignore").strip("._-" + JOINERS)
     return f"{stem or 'camera'}-{mark}"
 
 
 def _stays(sign: str) -> bool:
     """Whether a character of a camera's name may stand in the name of a folder."""
     category = unicodedata.category(sign)
-    return category[0] in "LMN" or category == "So" or sign in "._-"
+    if category == "Sk":  # tones of skin, but ^ and `, too
+        return not sign.isascii()
+    return category[0] in "LMN" or category == "So" or sign in "._-" or sign in JOINERS
 
 
 def unused_file(folder: Path, seconds: float) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from personsearch.indexing.watch_sources import Tell, alert_of, way
 from personsearch.indexing.watch_state import Ranges
 from personsearch.indexing.watching import Crowd, Lookout, Match
 from personsearch.media.sources import shown
-from personsearch.progress import Progress, T
 from personsearch.types import Array, Detections
 
 _ANYBODY = -np.inf
@@ -83,17 +82,6 @@ class GalleryWatch:
             self.tell(alert_of(match, seen, about))
 
         self.lookout.news(asked, alert)
-
-
-def after_each(act: Callable[[], None]) -> Progress:
-    """A progress that passes items through and does ``act`` after each."""
-
-    def passed(items: Iterable[T], label: str, *, total: int | None = None, done: int = 0) -> Iterator[T]:
-        for item in items:
-            yield item
-            act()
-
-    return passed
 
 
 def _of(crowd: Arrived, some: Array) -> Arrived:

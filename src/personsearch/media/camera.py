@@ -25,6 +25,7 @@ import numpy as np
 from personsearch.errors import PersonSearchError, UsageError
 from personsearch.images import upright
 from personsearch.media.container import CODECS, LIMITS, printable, pyav, reason, square_size
+from personsearch.media.pacing import now_and_then
 from personsearch.media.video import orientation
 from personsearch.types import Array
 
@@ -40,13 +41,13 @@ PROTOCOLS = {
 }
 """What each scheme of a camera's address may use; nothing that opens files."""
 
+BREATH = 0.5
+"""Seconds between two calls of ``idle``, and of the longest wait for a frame without one."""
+
 FORMATS = "rtsp,mpegts,mpjpeg,mjpeg,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,h264,hevc"
 
 Grab = Callable[[], Array]
 """A frame that has arrived; called, it gives (h, w, 3) uint8 RGB upright pixels."""
-
-BREATH = 0.5
-"""Seconds between two calls of ``idle`` while nothing else is to be done."""
 
 Opener = Callable[[], Iterator[Grab]]
 """Connects (or raises) and gives frames until the camera ends (or raises)."""
@@ -127,8 +128,8 @@ class Camera:
             every: seconds between two frames.
             most: end after so many frames.
             seconds: end after so long.
-            idle: done by the caller's thread, twice a second, between two frames: while none comes,
-                and in the pause of ``every``.
+            idle: done by the caller's thread between two frames: before each, while none comes and in
+                the pause of ``every``; twice a second, not more often.
 
         Raises:
             PersonSearchError: the camera could not be reached ``attempts`` times in a row, or sent
@@ -138,11 +139,13 @@ class Camera:
         thread = threading.Thread(target=reader.run, name=f"camera {self.name}", daemon=True)
         thread.start()
         end = None if seconds is None else time.monotonic() + seconds
+        idle = now_and_then(idle, 0.9 * BREATH)  # a wait may end a moment early
         given, ran_dry = 0, False
         try:
             while most is None or given < most:
                 if given and end is not None and time.monotonic() >= end:
                     break  # a camera quicker than the model has always a newer frame
+                idle()  # a camera that is quicker than the model leaves no time in between
                 taken = reader.take(end, idle)
                 if taken is None:
                     ran_dry = True
@@ -246,8 +249,9 @@ class _Reader:
                 self._changed.notify_all()
 
     def _note(self, error: Exception) -> None:
-        self._health.failures += 1
-        self._health.last_error = reason(error)
+        with self._changed:  # it may come from either thread
+            self._health.last_error = reason(error)  # first: whoever sees the number grow reads it
+            self._health.failures += 1
 
 
 def camera(source: str, *, name: str | None = None, settings: CameraSettings | None = None) -> Camera:

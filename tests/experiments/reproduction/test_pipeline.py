@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+import shutil
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -291,6 +292,13 @@ def test_softmax_is_trained_beside_the_other_k(
         **alone,
         "softmax": trainings.folder_fingerprint(made_here),  # another one, and the sweep is made again
     }
+    own = sweep / "softmax-0"
+    own.mkdir(parents=True)
+    for name in (trainings.WEIGHTS, trainings.CONFIG):
+        (own / name).write_text(name)  # made before the ablation was: nothing is done again
+    assert trainings.sweep(shop)["rows"][-1]["of"] == own
+    assert trainings.sweep_settings(shop) == alone
+    shutil.rmtree(own)
     brought = Workshop(dataclasses.replace(it, ablation=tmp_path / "brought"), tmp_path / "out")
     brought.__dict__["ours"] = shop.ours
     trained.clear()  # an ablation from elsewhere has no models, and may be of other settings

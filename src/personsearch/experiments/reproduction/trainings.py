@@ -189,10 +189,14 @@ def _softmax_name(shop: Workshop) -> str:
 
 
 def _ablated_softmax(shop: Workshop) -> Path | None:
-    """The softmax run of an ablation that was made here; one made elsewhere may be of other settings."""
+    """The softmax run of an ablation that was made here; one made elsewhere may be of other settings.
+
+    A sweep that has one of its own keeps it, whatever is made later.
+    """
+    if shop.foreign_ablation is not None or folder_fingerprint(shop.out / "sweep" / _softmax_name(shop)):
+        return None
     folder = shop.ablation / _softmax_name(shop)
-    mine = shop.foreign_ablation is None and folder_fingerprint(folder) is not None
-    return folder if mine else None
+    return folder if folder_fingerprint(folder) else None
 
 
 def _train_on(
