@@ -42,7 +42,7 @@ PROTOCOLS = {
 """What each scheme of a camera's address may use; nothing that opens files."""
 
 BREATH = 0.5
-"""Seconds between two calls of ``idle``, and of the longest wait for a frame without one."""
+"""Seconds that a frame is waited for before ``idle`` is called."""
 
 FORMATS = "rtsp,mpegts,mpjpeg,mjpeg,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,h264,hevc"
 
