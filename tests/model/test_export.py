@@ -93,11 +93,12 @@ def spread_scores(network: PersonSearchNetwork, settings: ModelSettings) -> None
     scores are the same float32, a quarter of the second's, and suppression would follow the last bit.
     """
     heads = [network.first, network.head] if network.settings.sequential else []
-    images = normalised(torch.from_numpy(pixels_of((240, 320))).permute(2, 0, 1)[None], settings.input)
+    batch, sizes = padded_batch([pixels_of((240, 320))], settings.input.multiple)
+    images = normalised(batch, settings.input)
     for head in heads:  # the second sees what the first has kept
         logits: list[torch.Tensor] = []
         hook = head.person.register_forward_hook(lambda _, __, out, kept=logits: kept.append(out))
-        network.eval().detect(images, [(240, 320)])
+        network.eval().detect(images, sizes)
         hook.remove()
         deviation, mean = torch.std_mean(torch.cat(logits))
         if isinstance(head.person, NormScore):
