@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -178,6 +180,33 @@ def test_torchrun_trains_from_the_command_line(tmp_path) -> None:
     (answer,) = done.stdout.splitlines()
     assert json.loads(answer)["schema"] == "personsearch.train/1"
     assert json.loads((tmp_path / "run" / "environment.json").read_text())["processes"] == 2
+
+
+def test_after_a_run_the_processes_part_before_python_ends(scenes, settings, tmp_path, monkeypatch) -> None:
+    """No thread of the exchange is left that could want Python's lock, and abort without it."""
+    teams, at_exit = [], []
+    monkeypatch.setattr(team_module.Team, "part_at_exit", lambda team: teams.append(team))
+    few = {name: dataclasses.replace(getattr(settings, name), steps=1) for name in ("initial", "joint")}
+    train(scenes, tmp_path / "run", dataclasses.replace(settings, **few), device="cpu")
+    (alone,) = teams
+    monkeypatch.undo()
+    monkeypatch.setattr(team_module.atexit, "register", at_exit.append)
+    alone.part_at_exit()
+    assert at_exit == []  # nobody to part from
+    two = dataclasses.replace(alone, accelerator=SimpleNamespace(num_processes=2))
+    two.part_at_exit()
+    (act,) = at_exit
+
+    threads = psutil.Process().num_threads
+    before = threads()
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
+    )
+    assert threads() > before
+    act()
+    assert threads() <= before
+    assert not torch.distributed.is_initialized()
+    act()  # somebody has parted already
 
 
 def test_an_error_of_one_is_the_error_of_all(scenes, settings, tmp_path) -> None:

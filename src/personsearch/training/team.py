@@ -7,6 +7,7 @@ network's parts, and what nobody used must keep its weights, without decay.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -88,6 +89,17 @@ class Team:
         distributed.all_reduce(votes)
         return bool(votes.item())
 
+    def part_at_exit(self) -> None:
+        """Let go of each other when this program ends; for after a whole run.
+
+        The thread that carried out the last exchange gives its tensors back under Python's lock. If Python
+        has begun to end by then the process aborts, and torchrun takes a finished run for a failed one. Who
+        fails does not wait here for the others, who may wait for it.
+        """
+        if self.count > 1:
+            atexit.unregister(_part)  # of an earlier run
+            atexit.register(_part)
+
     def sum_gradients(self, network: nn.Module, values: Tensor) -> Tensor:
         """Add up gradients over all processes, in place; and ``values``, which are returned.
 
@@ -116,6 +128,11 @@ class Team:
         total = values.to(self.device)
         distributed.all_reduce(total)
         return total.cpu()
+
+
+def _part() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _statistics(module: nn.Module) -> list[Tensor]:

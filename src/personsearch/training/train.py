@@ -103,6 +103,7 @@ def train(
     finally:
         if locks and locks[0] is not None:
             locks[0].release()
+    team.part_at_exit()
     return out
 
 
