@@ -239,7 +239,7 @@ def test_the_time_is_up_though_there_is_always_a_newer_frame(monkeypatch: pytest
     assert seen == 1
 
 
-def test_the_pause_between_frames_is_not_idle_time_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_to_be_done_in_between_is_done_in_the_pause_of_every(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cameras, "BREATH", 0.02)
     events: list[str] = []
     source = Camera("yard", lambda: grabs(0, 10**6), QUICK)

@@ -515,7 +515,7 @@ def scratch(base: ModelSettings) -> ModelSettings:
 def few(base: ModelSettings) -> ModelSettings:
     """With 40 proposals a picture.
 
-    Scores of 300 proposals by random weights lie 0.002 apart, and another runtime's differ by 0.0004: in a
+    Scores of 300 proposals by random weights are hardly further apart than those of two runtimes: in a
     picture or two, somewhere in three suppressions, two boxes that overlap change places.
     """
     proposals = dataclasses.replace(base.network.proposals, after_nms=(2000, 40))
